@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Visual relocalization by scene coordinate regression and differentiable RANSAC, without ROS.
+
+The public names load on first use, so that ``dsac --help`` does not wait for PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dsac_core.geometry.camera import Camera
+    from dsac_core.relocalizer import PoseEstimate, Relocalizer
+    from dsac_core.scene.scene_map import SceneMap
+
+__version__ = "0.1.0"
+__all__ = ["Camera", "PoseEstimate", "Relocalizer", "SceneMap", "__version__"]
+
+_HOME = {
+    "Camera": "dsac_core.geometry.camera",
+    "PoseEstimate": "dsac_core.relocalizer",
+    "Relocalizer": "dsac_core.relocalizer",
+    "SceneMap": "dsac_core.scene.scene_map",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        msg = f"module 'dsac_core' has no attribute '{name}'"
+        raise AttributeError(msg)
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings in: posed images with full intrinsics, from folders and bags."""

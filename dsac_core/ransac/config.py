@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of RANSAC, with the values of DSAC* where it has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsac_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RansacConfig:
+    """How poses are sampled, scored and refined."""
+
+    hypotheses: int = 64  # M: kept at most per image
+    inlier_threshold: float = 10.0  # tau, px
+    max_draws: int = 65_536  # minimal sets per image before giving up
+    draws_per_round: int = 1024
+    confidence: float = 0.9999  # of having drawn an all-inlier set, at which sampling may stop
+    max_refinements: int = 100  # solves on the inliers, until the inlier set rests
+    min_inliers: int = 8  # below it there is no pose
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        positive = {
+            "hypotheses": self.hypotheses,
+            "inlier_threshold": self.inlier_threshold,
+            "max_draws": self.max_draws,
+            "draws_per_round": self.draws_per_round,
+            "max_refinements": self.max_refinements,
+        }
+        for name, value in positive.items():
+            if not value > 0:
+                msg = f"ransac.{name} must be positive, got {value}"
+                raise ConfigError(msg)
+        if not 0 < self.confidence < 1:
+            msg = f"ransac.confidence must be between 0 and 1, got {self.confidence}"
+            raise ConfigError(msg)
+        if self.min_inliers < 4:
+            msg = f"ransac.min_inliers must be at least 4, got {self.min_inliers}"
+            raise ConfigError(msg)
+
+    @property
+    def softness(self) -> float:
+        """Beta of the soft inlier count (Eq. 34), per px."""
+        return 5.0 / self.inlier_threshold

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every training cell of a recording, in memory, ready to be drawn in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from dsac_core.geometry.pose import invert
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dsac_core.geometry.camera import Camera
+
+
+class CellBatch(NamedTuple):
+    """Cells with the geometry of the image that each comes from."""
+
+    features_BC: torch.Tensor
+    pixels_B2: torch.Tensor  # in the ideal pinhole image
+    depth_B: torch.Tensor  # metres, 0 where unknown
+    intrinsics_B4: torch.Tensor  # fx, fy, cx, cy
+    cam_T_world_B34: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Image:
+    intrinsics_4: torch.Tensor
+    cam_T_world_34: torch.Tensor
+
+
+class CellBuffer:
+    """Features in half precision and their pixels; poses and intrinsics once per image."""
+
+    def __init__(self, capacity: int, channels: int, dtype: torch.dtype) -> None:
+        """Reserve room for ``capacity`` cells at once: memory does not grow with the recording."""
+        self._features = torch.empty(capacity, channels, dtype=dtype)
+        self._pixels = torch.empty(capacity, 2)
+        self._depth = torch.zeros(capacity)
+        self._image_of = torch.empty(capacity, dtype=torch.int32)
+        self._images: list[_Image] = []
+        self._geometry: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.size = 0
+
+    @property
+    def capacity(self) -> int:
+        """How many cells fit."""
+        return len(self._pixels)
+
+    def add_image(
+        self,
+        features_NC: torch.Tensor,
+        pixels_N2: torch.Tensor,
+        depth_N: torch.Tensor | None,
+        camera: Camera,
+        world_T_cam: NDArray[np.float64],
+    ) -> None:
+        """Add cells of one image; what does not fit is left out."""
+        kept = min(len(features_NC), self.capacity - self.size)
+        rows = slice(self.size, self.size + kept)
+        self._features[rows] = features_NC[:kept].to(self._features.dtype)
+        self._pixels[rows] = pixels_N2[:kept]
+        if depth_N is not None:
+            self._depth[rows] = depth_N[:kept]
+        self._image_of[rows] = len(self._images)
+        intrinsics = torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy])
+        cam_T_world = torch.from_numpy(invert(world_T_cam)[:3]).float()
+        self._images.append(_Image(intrinsics, cam_T_world))
+        self._geometry = None
+        self.size += kept
+
+    def feature_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation [C] of the features, over at most 200 000 cells."""
+        step = max(1, self.size // 200_000)
+        sample = self._features[: self.size : step].float()
+        return sample.mean(dim=0), sample.std(dim=0).clamp_min(1e-4)
+
+    def draw(self, size: int, generator: torch.Generator) -> CellBatch:
+        """``size`` cells, uniformly and with replacement."""
+        if self._geometry is None:
+            self._geometry = (
+                torch.stack([image.intrinsics_4 for image in self._images]),
+                torch.stack([image.cam_T_world_34 for image in self._images]),
+            )
+        intrinsics, cam_T_world = self._geometry
+        rows = torch.randint(self.size, (size,), generator=generator)
+        image = self._image_of[rows].long()
+        return CellBatch(
+            self._features[rows],
+            self._pixels[rows],
+            self._depth[rows],
+            intrinsics[image],
+            cam_T_world[image],
+        )

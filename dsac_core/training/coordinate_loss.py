@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loss that turns posed images into scene coordinates: Eq. 15-17 of DSAC*, robustified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from dsac_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dsac_core.training.cell_buffer import CellBatch
+
+
+@dataclass(frozen=True)
+class CoordinateLossConfig:
+    """When a prediction counts as valid, and how far errors reach."""
+
+    min_depth: float = 0.1  # metres in front of the camera
+    max_depth: float = 1000.0  # metres
+    max_reprojection_error: float = 1000.0  # px
+    heuristic_depth: float = 2.5  # metres: where a cell without depth is pulled while invalid
+    depth_tolerance: float = 0.1  # of the measured depth: beyond it the measurement pulls
+    clamp_start: float = 50.0  # px, of the tanh clamp at the start of training
+    clamp_end: float = 1.0  # px, at its end
+
+    def __post_init__(self) -> None:
+        """Refuse an empty range of depths and a clamp that does not tighten."""
+        if not 0 < self.min_depth < self.heuristic_depth < self.max_depth:
+            msg = (
+                "depths must satisfy 0 < min_depth < heuristic_depth < max_depth, got"
+                f" {self.min_depth}, {self.heuristic_depth}, {self.max_depth}"
+            )
+            raise ConfigError(msg)
+        if not 0 < self.clamp_end <= self.clamp_start:
+            msg = f"clamp must tighten, got from {self.clamp_start} to {self.clamp_end} px"
+            raise ConfigError(msg)
+
+    def clamp_at(self, progress: float) -> float:
+        """Width of the clamp in px at ``progress`` in [0, 1]: slow at first, fast at the end."""
+        remaining = max(0.0, 1.0 - progress**2) ** 0.5
+        return self.clamp_end + (self.clamp_start - self.clamp_end) * remaining
+
+
+def coordinate_loss(
+    predicted_B3: torch.Tensor, batch: CellBatch, config: CoordinateLossConfig, progress: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss over a batch of cells, and the share of them that are valid.
+
+    A prediction is valid if it lies in front of its camera (at most ``max_depth``), reprojects
+    within ``max_reprojection_error`` and, where depth was measured, agrees with it. A valid one
+    pays its reprojection error e, clamped as w tanh(e / w) with a width w that shrinks with
+    ``progress``. Any other one is pulled (L1, Eq. 17) to the point on its ray at the measured or
+    the heuristic depth.
+
+    Args:
+        predicted_B3: Scene coordinates, metres.
+        batch: Where the cells were seen.
+        config: Thresholds.
+        progress: Of the training, in [0, 1].
+    """
+    rotation, translation = batch.cam_T_world_B34[:, :, :3], batch.cam_T_world_B34[:, :, 3]
+    in_camera = (rotation @ predicted_B3[:, :, None])[:, :, 0] + translation
+    focal, principal = batch.intrinsics_B4[:, :2], batch.intrinsics_B4[:, 2:]
+    depth = in_camera[:, 2:]
+    projected = in_camera[:, :2] / depth.clamp_min(config.min_depth) * focal + principal
+    error = (projected - batch.pixels_B2).square().sum(dim=1).add(1e-6).sqrt()
+
+    known = batch.depth_B > 0
+    target_depth = torch.where(known, batch.depth_B, config.heuristic_depth)[:, None]
+    ray = torch.cat(
+        [(batch.pixels_B2 - principal) / focal, torch.ones_like(target_depth)], dim=1
+    )
+    offset = in_camera - ray * target_depth
+    with torch.no_grad():
+        valid = (
+            (depth[:, 0] > config.min_depth)
+            & (depth[:, 0] < config.max_depth)
+            & (error < config.max_reprojection_error)
+        )
+        agrees = offset.norm(dim=1) < config.depth_tolerance * batch.depth_B
+        valid &= agrees | ~known
+    width = config.clamp_at(progress)
+    loss = torch.where(valid, width * torch.tanh(error / width), offset.abs().sum(dim=1))
+    return loss.mean(), valid.float().mean()
