@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dsac office`: render a synthetic office and write two walks through it as rosbag2 recordings."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "render a synthetic office and write two walks through it as rosbag2 recordings"
+FAST_SECONDS = 6.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument(
+        "out_dir", type=Path, metavar="OUT_DIR",
+        help="folder that gets office_mapping and office_test (about 1.5 GB)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another office")
+    parser.add_argument(
+        "--walk", choices=("mapping", "test", "both"), default="both", help="which walks"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=None,
+        help="only the first seconds of each walk; all of it unless given",
+    )
+    parser.add_argument(
+        "--fast", action="store_true",
+        help=f"small recordings to try things with: 320x240, {FAST_SECONDS:g} s of each walk",
+    )  # fmt: skip
+    parser.add_argument("--processes", type=int, default=2, help="that render side by side")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write again what is already there"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the recordings; returns the exit status."""
+    from dsac_core.errors import ConfigError
+    from dsac_core.synthetic import CAMERA, WALKS, BagOptions, RoomOptions, office, walk_poses
+    from dsac_core.synthetic.bags import write_walk
+
+    if args.processes < 1:
+        msg = f"--processes must be at least 1, got {args.processes}"
+        raise ConfigError(msg)
+    seconds = args.seconds if args.seconds is not None else FAST_SECONDS if args.fast else None
+    if seconds is not None and not seconds >= 0.2:
+        msg = f"--seconds must be at least 0.2, got {seconds}"
+        raise ConfigError(msg)
+    room_options = RoomOptions(seed=args.seed)
+    camera = CAMERA.scaled(320, 240) if args.fast else CAMERA
+    options = BagOptions(camera=camera, processes=args.processes)
+    begun = time.monotonic()
+    print(f"office {args.seed}: building the room", flush=True)
+    room = office(room_options.seed)
+    for name in WALKS if args.walk == "both" else (args.walk,):
+        walk = walk_poses(name, room_options, options.walk)
+        if seconds is not None:
+            walk = walk.part(0, min(round(seconds * 15), len(walk.image_times)))
+        report = _Progress(f"office_{name}")
+        path = write_walk(
+            args.out_dir, room, walk, options, overwrite=args.overwrite, progress=report
+        )
+        report.finish(path)
+    print(f"done in {time.monotonic() - begun:.0f} s")
+    return 0
+
+
+class _Progress:
+    """A line that a person can follow: rewritten on a terminal, one per tenth in a log."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.begun = time.monotonic()
+        self.live = sys.stdout.isatty()
+        self.tenth = 0
+        self.count = 0
+
+    def __call__(self, done: int, count: int) -> None:
+        self.count = count
+        tenth = 10 * done // count
+        if not self.live and tenth == self.tenth:
+            return
+        self.tenth = tenth
+        spent = time.monotonic() - self.begun
+        left = spent / done * (count - done)
+        bar = ("#" * (2 * tenth)).ljust(20, ".")
+        line = (
+            f"{self.name}: [{bar}] {100 * done // count:3d}% of {count} images, {left:.0f} s left"
+        )
+        print(f"\r{line}   " if self.live else line, end="" if self.live else "\n", flush=True)
+
+    def finish(self, path: Path) -> None:
+        if self.live and self.count:
+            print()
+        if not self.count:
+            print(f"{self.name}: is already there, kept ({path})")
+            return
+        size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+        print(f"{self.name}: {self.count} images, {size:.0f} MB, {path}")
