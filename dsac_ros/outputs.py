@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node sends: poses, TF and status. Nothing that is not true right now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from tf2_ros import TransformBroadcaster
+
+from dsac_ros.frames import OdometryCorrection
+from dsac_ros.messages import pose_message, status_message, transform_message
+from dsac_ros.msg import RelocalizationStatus
+from dsac_ros.state import State
+
+if TYPE_CHECKING:
+    from rclpy.lifecycle import LifecycleNode
+
+    from dsac_ros.parameters import Settings
+    from dsac_ros.pipeline import Outcome
+
+QUEUE = 10
+
+
+class Outputs:
+    """The publishers of one configured node.
+
+    Args:
+        node: Owns the publishers.
+        settings: The node's parameters; may be replaced at any time.
+        scene: Name of the scene map.
+        map_frame: Frame of the poses.
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings, scene: str, map_frame: str) -> None:
+        """Create the publishers."""
+        self.settings = settings
+        self._node = node
+        self._scene = scene
+        self._map_frame = map_frame
+        self._correction = OdometryCorrection()
+        self._pose = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "~/pose", QUEUE)
+        self._status = node.create_lifecycle_publisher(RelocalizationStatus, "~/status", QUEUE)
+        self._broadcaster = TransformBroadcaster(node)
+
+    def publish(self, outcome: Outcome, arrival: int) -> None:
+        """Send the pose and TF of an image that arrived at ``arrival`` ns, where it has them."""
+        if not outcome.localized:
+            self.follow(outcome.state)
+            return
+        assert outcome.map_T_body is not None  # what localized means
+        assert outcome.covariance is not None
+        self._pose.publish(
+            pose_message(outcome.map_T_body, outcome.covariance, self._map_frame, outcome.stamp)
+        )
+        mode = self.settings.resolved_tf_mode
+        if mode == "map_to_odom" and outcome.map_T_odom is not None:
+            self._correction.update(outcome.map_T_odom, outcome.stamp, arrival)
+            self.rebroadcast()
+        elif mode == "map_to_base":
+            # Unlike a correction of odometry, a moving base's pose holds at one time only: it is
+            # neither post-dated nor sent again.
+            base = self.settings.base_frame_id
+            self._broadcaster.sendTransform(
+                transform_message(outcome.map_T_body, self._map_frame, base, outcome.stamp)
+            )
+
+    def publish_status(
+        self, outcome: Outcome, *, latency: float, received: int, dropped: int
+    ) -> None:
+        """Say what became of an image."""
+        self._status.publish(
+            status_message(
+                outcome, scene=self._scene, latency=latency, received=received, dropped=dropped
+            )
+        )
+
+    def follow(self, state: State) -> None:
+        """Stop sending map -> odom unless localized."""
+        if state is not State.LOCALIZED:
+            self._correction.clear()
+
+    def rebroadcast(self) -> None:
+        """Send map -> odom, if it is known, as of now."""
+        now = self._node.get_clock().now().nanoseconds
+        found = self._correction.stamped(now, self.settings.transform_tolerance)
+        if found is not None:
+            map_T_odom, stamp = found
+            odom = self.settings.odom_frame_id
+            self._broadcaster.sendTransform(
+                transform_message(map_T_odom, self._map_frame, odom, stamp)
+            )
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        self._correction.clear()
+        self._node.destroy_lifecycle_publisher(self._pose)
+        self._node.destroy_lifecycle_publisher(self._status)
+        self._node.destroy_publisher(self._broadcaster.pub_tf)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts ROS in a process, with errors in the ROS arguments told in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import rclpy
+
+from dsac_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def init_ros(arguments: Sequence[str]) -> None:
+    """``rclpy.init``.
+
+    Raises:
+        ConfigError: The arguments after ``--ros-args`` cannot be used.
+    """
+    try:
+        rclpy.init(args=list(arguments))
+    except RuntimeError as error:  # rclpy's own classes for it are private
+        why = " ".join(str(error).split(", at /")[0].split())
+        msg = f"ROS arguments: {why}"
+        raise ConfigError(msg) from error

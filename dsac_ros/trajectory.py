@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses over time, asked for at any time between them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dsac_core.geometry.pose import interpolate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+
+MAX_GAP = 500_000_000  # ns between two poses that may still be joined
+
+
+class Trajectory:
+    """a_T_b over time.
+
+    Args:
+        samples: Stamps in nanoseconds and poses [4 x 4], in any order; of equal stamps the last
+            counts.
+    """
+
+    def __init__(self, samples: Iterable[tuple[int, FloatArray]]) -> None:
+        """Sort the samples."""
+        by_stamp = dict(samples)
+        self._stamps = sorted(by_stamp)
+        self._poses = [by_stamp[stamp] for stamp in self._stamps]
+
+    def __len__(self) -> int:
+        return len(self._stamps)
+
+    @property
+    def stamps(self) -> list[int]:
+        """Nanoseconds, ascending."""
+        return self._stamps
+
+    @property
+    def positions_N3(self) -> FloatArray:
+        """Where b was in a, in the order of ``stamps``."""
+        return np.array([pose[:3, 3] for pose in self._poses]).reshape(-1, 3)
+
+    def at(self, stamp: int) -> FloatArray | None:
+        """The pose [4 x 4] at a time, interpolated; None outside, or in a gap."""
+        after = bisect_left(self._stamps, stamp)
+        if after < len(self._stamps) and self._stamps[after] == stamp:
+            return self._poses[after]
+        if after in (0, len(self._stamps)):
+            return None
+        start, end = self._stamps[after - 1], self._stamps[after]
+        if end - start > MAX_GAP:
+            return None
+        fraction = (stamp - start) / (end - start)
+        return interpolate(self._poses[after - 1], self._poses[after], fraction)

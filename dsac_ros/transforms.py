@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms from TF as 4x4 arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rclpy.duration import Duration
+from rclpy.time import Time
+from tf2_ros import TransformException
+
+from dsac_core.geometry.pose import from_quaternion
+from dsac_ros.pipeline import TransformError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from tf2_ros import Buffer
+
+
+class TfTransforms:
+    """Looks up in a tf2 buffer that another thread fills. Only for the worker's thread: it waits.
+
+    Args:
+        buffer: Filled by a TransformListener.
+        timeout: Seconds to wait for a transform; may be replaced at any time.
+    """
+
+    def __init__(self, buffer: Buffer, timeout: float) -> None:
+        """Nothing looked up yet."""
+        self._buffer = buffer
+        self.timeout = timeout
+
+    def lookup(self, target: str, source: str, stamp: int) -> NDArray[np.float64]:
+        """target_T_source [4 x 4] at ``stamp`` nanoseconds.
+
+        Raises:
+            TransformError: It was not known within the timeout.
+        """
+        try:
+            found = self._buffer.lookup_transform(
+                target, source, Time(nanoseconds=stamp), Duration(seconds=self.timeout)
+            )
+        except TransformException as error:
+            # tf2 may explain itself over several lines.
+            why = " ".join(str(error).split())
+            msg = f"no transform from {source} to {target} at the image's stamp: {why}"
+            raise TransformError(msg) from error
+        offset, turn = found.transform.translation, found.transform.rotation
+        return from_quaternion([offset.x, offset.y, offset.z], [turn.x, turn.y, turn.z, turn.w])

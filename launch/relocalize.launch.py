@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the relocalizer: ``ros2 launch dsac_ros relocalize.launch.py scene:=office``.
+
+Parameters come from config/relocalizer.yaml, then from config/scenes/<scene>.yaml where there is
+one, then from params_file, then from the arguments that are given here.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+# Arguments that are parameters of the node: name here, name there, description, choices.
+PARAMETERS = (
+    ("scene", "scene", "Scene map: a name in $DSAC_SCENES or ~/.ros/dsac/scenes, or a path", None),
+    ("image_topic", "image_topic", "Topic of the images", None),
+    (
+        "camera_info_topic",
+        "camera_info_topic",
+        "Topic of the calibration (default: camera_info beside the images)",
+        None,
+    ),
+    ("image_transport", "image_transport", "How images come", ("raw", "compressed")),
+    ("map_frame", "map_frame_id", "Frame of the poses (default: the one of the scene map)", None),
+    ("odom_frame", "odom_frame_id", "Frame of the odometry; without it there is no odometry", None),
+    ("base_frame", "base_frame_id", "Frame whose pose is published (default: the camera)", None),
+    (
+        "tf_mode",
+        "tf_mode",
+        "What to send on TF; auto: map_to_odom where an odometry frame is named",
+        ("auto", "map_to_odom", "map_to_base", "none"),
+    ),
+    ("device", "device", "Where the network runs: cpu, cuda, cuda:<n> or auto", None),
+)
+BOOLEAN = ("true", "false")
+
+
+def generate_launch_description() -> LaunchDescription:
+    arguments = [
+        DeclareLaunchArgument(
+            name,
+            default_value="",
+            description=f"{description}. Empty: as the parameter files say",
+            choices=None if choices is None else ["", *choices],
+        )
+        for name, _, description, choices in PARAMETERS
+    ]
+    declare = DeclareLaunchArgument
+    return LaunchDescription(
+        [
+            *arguments,
+            declare("params_file", default_value="", description="A parameter file of your own"),
+            declare("namespace", default_value="", description="Namespace of the node, per robot"),
+            declare(
+                "use_sim_time",
+                default_value="false",
+                choices=BOOLEAN,
+                description="Take the time from /clock, for simulators and bags",
+            ),
+            declare(
+                "autostart",
+                default_value="true",
+                choices=BOOLEAN,
+                description="Become active at once; false waits for a lifecycle manager",
+            ),
+            declare(
+                "respawn",
+                default_value="false",
+                choices=BOOLEAN,
+                description="Start the node again when it ends",
+            ),
+            declare(
+                "log_level",
+                default_value="info",
+                choices=("debug", "info", "warn", "error", "fatal"),
+                description="What the node logs",
+            ),
+            declare(
+                "rviz", default_value="false", choices=BOOLEAN, description="Start RViz as well"
+            ),
+            OpaqueFunction(function=_nodes),
+        ]
+    )
+
+
+def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    def given(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    config = Path(get_package_share_directory("dsac_ros")) / "config"
+    files = [config / "relocalizer.yaml", config / "scenes" / f"{Path(given('scene')).name}.yaml"]
+    if given("params_file"):
+        files.append(Path(given("params_file")).expanduser())
+        if not files[-1].is_file():
+            msg = f"params_file '{files[-1]}' does not exist"
+            raise RuntimeError(msg)
+    use_sim_time = given("use_sim_time") == "true"
+    overrides = {
+        # As a string: a scene called 42 is a name.
+        parameter: ParameterValue(given(name), value_type=str)
+        for name, parameter, _, _ in PARAMETERS
+        if given(name)
+    }
+    overrides["use_sim_time"] = use_sim_time
+    overrides["autostart"] = given("autostart") == "true"
+    nodes: list[LaunchDescriptionEntity] = [
+        Node(
+            package="dsac_ros",
+            executable="relocalize",
+            name="relocalizer",
+            namespace=given("namespace"),
+            parameters=[*(str(file) for file in files if file.is_file()), overrides],
+            ros_arguments=["--log-level", given("log_level")],
+            respawn=given("respawn") == "true",
+            respawn_delay=2.0,
+            output="screen",
+            emulate_tty=True,
+        )
+    ]
+    if given("rviz") == "true":
+        image = given("image_topic")
+        nodes.append(
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                namespace=given("namespace"),
+                arguments=["-d", str(config / "relocalize.rviz")],
+                parameters=[{"use_sim_time": use_sim_time}],
+                remappings=[("image", image)] if image else [],
+                output="screen",
+            )
+        )
+    return nodes

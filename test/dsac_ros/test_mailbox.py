@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mailbox of one."""
+
+from __future__ import annotations
+
+import threading
+
+from dsac_ros.mailbox import Mailbox
+
+
+def test_newest_wins_and_drops_are_counted() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    for item in (1, 2, 3):
+        mailbox.put(item)
+    assert mailbox.take(0.0) == 3
+    assert (mailbox.received, mailbox.dropped) == (3, 2)
+    assert mailbox.take(0.0) is None
+
+
+def test_take_waits_for_a_put_from_another_thread() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    timer = threading.Timer(0.05, mailbox.put, ["late"])
+    timer.start()
+    assert mailbox.take(5.0) == "late"
+    timer.join()
+
+
+def test_close_wakes_the_taker_and_ends_it_all() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    taken: list[int | None] = [0]
+    taker = threading.Thread(target=lambda: taken.append(mailbox.take()))
+    taker.start()
+    mailbox.close()
+    taker.join(5.0)
+    assert not taker.is_alive()
+    assert taken == [0, None]
+    mailbox.put(7)
+    assert mailbox.closed
+    assert mailbox.take(0.0) is None
+    assert mailbox.received == 0
+
+
+def test_clear_drops_what_waits() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    mailbox.put(1)
+    mailbox.clear()
+    assert mailbox.take(0.0) is None
+    assert mailbox.dropped == 1
+
+
+def test_nothing_is_lost_between_a_fast_and_a_slow_thread() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    taken: list[int] = []
+
+    def work() -> None:
+        while not mailbox.closed:
+            item = mailbox.take()
+            if item is not None:
+                taken.append(item)
+
+    taker = threading.Thread(target=work)
+    taker.start()
+    for item in range(2000):
+        mailbox.put(item)
+    while not taken or taken[-1] != 1999:
+        pass
+    mailbox.close()
+    taker.join(5.0)
+    assert taken == sorted(set(taken))
+    assert len(taken) + mailbox.dropped == mailbox.received == 2000
