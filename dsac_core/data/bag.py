@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bisect
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,9 +70,7 @@ class Bag:
             self._track = _read_track(reader, pose)
             self._static = _read_static(reader)
             self._stamps = [
-                stamp
-                for stamp in _image_stamps(reader, self._image)
-                if self._track.covers(stamp)
+                stamp for stamp in _image_stamps(reader, self._image) if self._track.covers(stamp)
             ]
         if not self._stamps:
             msg = (
@@ -134,12 +133,13 @@ class Bag:
             )
             raise DatasetError(msg)
         pose_frame = self._track.child_frame or image.header.frame_id
+        body_T_cam = self._static.lookup(pose_frame, image.header.frame_id)
         return Frame(
             name=f"{stamp / 1e9:.6f}",
             stamp=stamp / 1e9,
             image=pixels,
             camera=camera,
-            world_T_cam=self._track.at(stamp) @ self._static.lookup(pose_frame, image.header.frame_id),
+            world_T_cam=self._track.at(stamp) @ body_T_cam,
             depth=None if depth is None else decode_depth(depth, where),
         )
 
@@ -169,7 +169,7 @@ class Bag:
     ) -> str:
         """The topic of a role: the one that was asked for, or the only one of its type."""
         candidates = sorted(
-            connection.topic for connection in reader.connections if connection.msgtype in types
+            {connection.topic for connection in reader.connections if connection.msgtype in types}
         )
         option = f"--{role.replace('_', '-')}-topic"
         if wanted is not None:
@@ -178,7 +178,7 @@ class Bag:
             listed = ", ".join(sorted(f"{c.topic} ({c.msgtype})" for c in reader.connections))
             msg = f"bag {self.name} has no {role} topic '{wanted}'; its topics: {listed}"
             raise DatasetError(msg)
-        if colour is not None and len(candidates) > 1:
+        if colour is not None:
             candidates = [
                 topic for topic in candidates if _shows_depth(reader, topic) is not colour
             ]
@@ -207,7 +207,8 @@ class _StampPairs:
         return (other[0], message) if is_depth else (message, other[0])
 
 
-def _open(path: Path) -> AnyReader:
+@contextmanager
+def _open(path: Path) -> Iterator[AnyReader]:
     try:
         reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
         reader.open()
@@ -215,7 +216,10 @@ def _open(path: Path) -> AnyReader:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{path} is not a readable rosbag2: {detail}"
         raise DatasetError(msg) from error
-    return reader
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def _connections(reader: AnyReader, topics: list[str]) -> list[Connection]:

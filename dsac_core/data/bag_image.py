@@ -52,6 +52,7 @@ def decode_depth(message: Any, where: str) -> NDArray[np.float32]:
     if raw.dtype == np.uint16:
         return (raw * np.float32(0.001)).astype(np.float32)
     if raw.dtype == np.float32:
-        return np.where(np.isfinite(raw) & (raw > 0), raw, np.float32(0.0))
+        usable = np.isfinite(raw) & (raw > 0)
+        return np.asarray(np.where(usable, raw, np.float32(0.0)), dtype=np.float32)
     msg = f"{where}: depth must be 16UC1 (mm) or 32FC1 (m), got {raw.dtype}"
     raise DatasetError(msg)

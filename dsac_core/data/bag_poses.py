@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsac_core.errors import DatasetError
-from dsac_core.geometry.pose import from_quaternion, interpolate, invert
+from dsac_core.geometry.pose import from_quaternion, interpolate, invert, is_rigid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class PoseTrack:
             world_T_body = from_quaternion([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
         except ValueError:
             return  # an unset quaternion is no pose
+        if not is_rigid(world_T_body):
+            return  # nor is NaN, which some odometry sends while it is lost
         self._poses.append((stamp_nanoseconds(message.header.stamp), world_T_body))
 
     def finish(self, topic: str) -> None:

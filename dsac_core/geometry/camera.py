@@ -76,8 +76,12 @@ class Camera:
 
     @property
     def is_distorted(self) -> bool:
-        """Whether any coefficient bends the image."""
-        return any(coefficient != 0.0 for coefficient in self.distortion)
+        """Whether the image differs from that of a pinhole.
+
+        An equidistant lens does so even with all coefficients zero: its radius is f theta.
+        """
+        fisheye = self.distortion_model == "equidistant"
+        return fisheye or any(coefficient != 0.0 for coefficient in self.distortion)
 
     def scaled(self, width: int, height: int) -> Camera:
         """The camera of the same image resized to ``width`` x ``height`` pixels."""
@@ -97,7 +101,7 @@ class Camera:
 
         A pixel that no ray of the model reaches comes back as NaN.
         """
-        if not self.is_distorted:
+        if not self.is_distorted or len(pixels_N2) == 0:  # OpenCV refuses empty arrays
             return np.array(pixels_N2, dtype=np.float64)
         import cv2
 
@@ -110,13 +114,13 @@ class Camera:
             )
         else:
             ideal = cv2.undistortPointsIter(
-                points, self.matrix, coefficients, None, self.matrix, criteria
+                points, self.matrix, coefficients, np.eye(3), self.matrix, criteria
             )
         return self._unless_folded(np.asarray(ideal[:, 0]), points[:, 0])
 
     def distort(self, pixels_N2: FloatArray) -> FloatArray:
         """Where pixels [N x 2] of the ideal pinhole image lie in the distorted image."""
-        if not self.is_distorted:
+        if not self.is_distorted or len(pixels_N2) == 0:
             return np.array(pixels_N2, dtype=np.float64)
         import cv2
 

@@ -75,7 +75,8 @@ def camera_from_info(info: CameraInfo, *, rectified: bool = False) -> Camera:
 
 def _distortion(info: CameraInfo) -> tuple[str, tuple[float, ...]]:
     coefficients = tuple(float(value) for value in info.d)
+    if info.distortion_model in _FISHEYE_NAMES:
+        return "equidistant", coefficients
     if not any(coefficients):
         return NO_DISTORTION, ()
-    name = info.distortion_model
-    return ("equidistant" if name in _FISHEYE_NAMES else name), coefficients
+    return info.distortion_model, coefficients

@@ -39,7 +39,7 @@ def to_quaternion(a_T_b: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def invert(a_T_b: FloatArray) -> FloatArray:
-    """The pose b_T_a [... x 4 x 4], from the transposed rotation: exact, unlike a general inverse."""
+    """The pose b_T_a [... x 4 x 4], exact because the rotation is transposed, not inverted."""
     b_T_a = np.zeros_like(a_T_b)
     rotation_transposed = np.swapaxes(a_T_b[..., :3, :3], -1, -2)
     b_T_a[..., :3, :3] = rotation_transposed

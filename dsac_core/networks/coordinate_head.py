@@ -38,6 +38,10 @@ class CoordinateHead(nn.Module):
     the centre of the scene; all of them belong to the scene map.
     """
 
+    feature_mean: torch.Tensor
+    feature_std: torch.Tensor
+    centre: torch.Tensor
+
     def __init__(self, config: HeadConfig) -> None:
         """Make the layers, with features unscaled and the centre at the origin."""
         super().__init__()
@@ -68,4 +72,4 @@ class CoordinateHead(nn.Module):
 
     def _from_homogeneous(self, xyzw_N4: torch.Tensor) -> torch.Tensor:
         w = functional.softplus(xyzw_N4[:, 3:]) + MIN_SCALE
-        return torch.as_tensor(self.centre) + xyzw_N4[:, :3] / w
+        return self.centre + xyzw_N4[:, :3] / w

@@ -33,3 +33,8 @@ def _matmul_seconds(dtype: torch.dtype) -> float:
         _ = left @ right
         best = min(best, time.perf_counter() - start)
     return best
+
+
+def training_dtype(device: torch.device) -> torch.dtype:
+    """As for inference, but bfloat16 on CUDA: its range needs no loss scaling."""
+    return torch.bfloat16 if device.type == "cuda" else inference_dtype(device)

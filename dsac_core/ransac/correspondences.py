@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from dsac_core.geometry.camera import Camera
 
 
+_BEYOND = 1e9  # px, metres: squares of such numbers overflow, and infinity times 0 is NaN
+
+
 @dataclass(frozen=True)
 class Correspondences:
     """2D-3D correspondences of a batch of images (Eq. 8); where they come from does not matter.
 
     A weight of zero excludes a correspondence from sampling, scoring and refinement. Those with a
-    coordinate that is not finite are excluded on construction.
+    coordinate that is not finite, or beyond any place, are excluded on construction.
     """
 
     pixels_BN2: torch.Tensor  # px from the principal point, undistorted
@@ -46,9 +49,10 @@ class Correspondences:
     def __post_init__(self) -> None:
         """Give what is not finite no weight, and harmless numbers in its place."""
         usable = (
-            self.pixels_BN2.isfinite().all(dim=-1)
-            & self.points_BN3.isfinite().all(dim=-1)
+            (self.pixels_BN2.abs() < _BEYOND).all(dim=-1)
+            & (self.points_BN3.abs() < _BEYOND).all(dim=-1)
             & self.weights_BN.isfinite()
+            & (self.weights_BN >= 0)
         )
         if not usable.all():
             zero = self.weights_BN.new_zeros(())

@@ -40,7 +40,6 @@ def estimate_poses(
     """
     estimator = PnpEstimator()
     hypotheses = sample_hypotheses(correspondences, estimator, config, generator)
-    batch, count = correspondences.weights_BN.shape
     if hypotheses.scores_BH.shape[1] == 0:
         return _nothing_found(correspondences, hypotheses.draws)
     poses = hypotheses.poses_BH34[:, :1]  # the best: they are sorted

@@ -45,9 +45,12 @@ def sample_hypotheses(
     accepted_B = torch.zeros(batch, dtype=torch.long, device=pixels.device)
     best_inliers_B = torch.zeros_like(accepted_B)
     draws, size = 0, max(1, config.draws_per_round // 4)
-    if usable_BN.sum(dim=1).min() < estimator.sample_size:
+    hopeless_B = usable_BN.sum(dim=1) < estimator.sample_size
+    if hopeless_B.all():
         return Hypotheses(poses_BH34, scores_BH, draws)
-    probabilities = correspondences.weights_BN.cpu()  # the generator lives on the CPU
+    # A hopeless image must not take the others of its batch with it: it draws, but keeps nothing.
+    probabilities = torch.where(hopeless_B[:, None], 1.0, correspondences.weights_BN)
+    probabilities = probabilities.cpu()  # the generator lives on the CPU
     while draws < config.max_draws:
         size = min(size, config.max_draws - draws)
         sets = torch.multinomial(
@@ -56,7 +59,7 @@ def sample_hypotheses(
         sets = sets.to(pixels.device).unflatten(1, (size, estimator.sample_size))
         new_poses, worst_error = estimator.generate(correspondences, sets)
         draws += size
-        fits = worst_error < config.inlier_threshold
+        fits = (worst_error < config.inlier_threshold) & ~hopeless_B[:, None]
         accepted_B += fits.sum(dim=1)
         kept = min(config.hypotheses, int(fits.sum(dim=1).max()))
         if kept:
@@ -73,7 +76,7 @@ def sample_hypotheses(
             scores_BH, best = scores_BH.sort(dim=1, descending=True, stable=True)
             scores_BH, best = scores_BH[:, : config.hypotheses], best[:, : config.hypotheses]
             poses_BH34 = poses_BH34.gather(1, best[:, :, None, None].expand(-1, -1, 3, 4))
-        enough = accepted_B >= config.hypotheses
+        enough = (accepted_B >= config.hypotheses) | hopeless_B
         ratio = (best_inliers_B / usable_BN.sum(dim=1)).clamp(1e-6, 1 - 1e-6).double()
         needed = math.log(1.0 - config.confidence) / torch.log1p(-(ratio**estimator.sample_size))
         if (enough | (needed <= draws)).all():

@@ -152,11 +152,8 @@ def _line_pair(degenerate: Conic) -> tuple[torch.Tensor, torch.Tensor]:
     adjugate = _adjugate(degenerate)
     diagonal = torch.stack([adjugate[0], adjugate[3], adjugate[5]])
     column = diagonal.abs().argmax(dim=0)
-    columns = torch.stack(
-        [adjugate[0], adjugate[1], adjugate[2]]
-        + [adjugate[1], adjugate[3], adjugate[4]]
-        + [adjugate[2], adjugate[4], adjugate[5]]
-    ).unflatten(0, (3, 3))
+    a00, a01, a02, a11, a12, a22 = adjugate
+    columns = torch.stack([a00, a01, a02, a01, a11, a12, a02, a12, a22]).unflatten(0, (3, 3))
     chosen = columns.gather(0, column.expand(1, 3, -1))[0]
     size = (-diagonal.gather(0, column[None])[0]).clamp_min(0.0).sqrt().clamp_min(1e-15)
     px, py, pz = chosen / size
@@ -193,11 +190,12 @@ def _meet(line_3N: torch.Tensor, conic: Conic) -> torch.Tensor:
 def _apply(q: Conic, left_3N: torch.Tensor, right_3N: torch.Tensor) -> torch.Tensor:
     l0, l1, l2 = left_3N
     r0, r1, r2 = right_3N
-    return (
+    value: torch.Tensor = (
         l0 * (q[0] * r0 + q[1] * r1 + q[2] * r2)
         + l1 * (q[1] * r0 + q[3] * r1 + q[4] * r2)
         + l2 * (q[2] * r0 + q[4] * r1 + q[5] * r2)
     )
+    return value
 
 
 def _polish(depths_43N: torch.Tensor, a_3N: torch.Tensor, cosines_3N: torch.Tensor) -> torch.Tensor:

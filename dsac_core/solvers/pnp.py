@@ -66,7 +66,7 @@ def reprojection_errors(
 
 
 def pose_jacobian(reprojection: Reprojection, focal_B2: torch.Tensor) -> torch.Tensor:
-    """d residual / d (rho, phi) [B x H x 2 x 6 x N] (Eq. 29)."""
+    """Derivative of the residual in (rho, phi) [B x H x 2 x 6 x N] (Eq. 29)."""
     x, y, z = reprojection.camera_points
     inverse_depth = z.clamp_min(MIN_DEPTH).reciprocal()
     u, v = x * inverse_depth, y * inverse_depth
@@ -108,7 +108,8 @@ def exponential(phi: torch.Tensor) -> torch.Tensor:
     angle = phi.norm(dim=-1)[..., None, None].clamp_min(1e-12)
     first, second = torch.sin(angle) / angle, 2.0 * (torch.sin(angle / 2.0) / angle).square()
     identity = torch.eye(3, dtype=phi.dtype, device=phi.device)
-    return identity + first * skew + second * (skew @ skew)
+    rotation: torch.Tensor = identity + first * skew + second * (skew @ skew)
+    return rotation
 
 
 def refine_pnp(

@@ -36,12 +36,14 @@ class _Image:
 class CellBuffer:
     """Features in half precision and their pixels; poses and intrinsics once per image."""
 
-    def __init__(self, capacity: int, channels: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, capacity: int, channels: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
         """Reserve room for ``capacity`` cells at once: memory does not grow with the recording."""
-        self._features = torch.empty(capacity, channels, dtype=dtype)
-        self._pixels = torch.empty(capacity, 2)
-        self._depth = torch.zeros(capacity)
-        self._image_of = torch.empty(capacity, dtype=torch.int32)
+        self._features = torch.empty(capacity, channels, dtype=dtype, device=device)
+        self._pixels = torch.empty(capacity, 2, device=device)
+        self._depth = torch.zeros(capacity, device=device)
+        self._image_of = torch.empty(capacity, dtype=torch.int32, device=device)
         self._images: list[_Image] = []
         self._geometry: tuple[torch.Tensor, torch.Tensor] | None = None
         self.size = 0
@@ -80,14 +82,14 @@ class CellBuffer:
         return sample.mean(dim=0), sample.std(dim=0).clamp_min(1e-4)
 
     def draw(self, size: int, generator: torch.Generator) -> CellBatch:
-        """``size`` cells, uniformly and with replacement."""
+        """``size`` cells, uniformly and with replacement; the generator lives on the CPU."""
         if self._geometry is None:
             self._geometry = (
-                torch.stack([image.intrinsics_4 for image in self._images]),
-                torch.stack([image.cam_T_world_34 for image in self._images]),
+                torch.stack([image.intrinsics_4 for image in self._images]).to(self._pixels),
+                torch.stack([image.cam_T_world_34 for image in self._images]).to(self._pixels),
             )
         intrinsics, cam_T_world = self._geometry
-        rows = torch.randint(self.size, (size,), generator=generator)
+        rows = torch.randint(self.size, (size,), generator=generator).to(self._pixels.device)
         image = self._image_of[rows].long()
         return CellBatch(
             self._features[rows],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ class CoordinateLossConfig:
 
     def clamp_at(self, progress: float) -> float:
         """Width of the clamp in px at ``progress`` in [0, 1]: slow at first, fast at the end."""
-        remaining = max(0.0, 1.0 - progress**2) ** 0.5
+        remaining = math.sqrt(max(0.0, 1.0 - progress**2))
         return self.clamp_end + (self.clamp_start - self.clamp_end) * remaining
 
 
@@ -70,9 +71,7 @@ def coordinate_loss(
 
     known = batch.depth_B > 0
     target_depth = torch.where(known, batch.depth_B, config.heuristic_depth)[:, None]
-    ray = torch.cat(
-        [(batch.pixels_B2 - principal) / focal, torch.ones_like(target_depth)], dim=1
-    )
+    ray = torch.cat([(batch.pixels_B2 - principal) / focal, torch.ones_like(target_depth)], dim=1)
     offset = in_camera - ray * target_depth
     with torch.no_grad():
         valid = (

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dsac_core.data.frame import Dataset
+
+TOPIC_ROLES = {
+    "image": "images: Image or CompressedImage",
+    "camera_info": "CameraInfo of the images",
+    "pose": "poses: Odometry, PoseStamped or PoseWithCovarianceStamped",
+    "depth": "depth registered to the images: 16UC1 or 32FC1",
+}
+
+
+def add_dataset_arguments(parser: argparse.ArgumentParser, default_split: str) -> None:
+    """The recording, its split, and topics where it is a bag."""
+    parser.add_argument("dataset", type=Path, help="a rosbag2 or a 7-Scenes folder")
+    parser.add_argument("--split", default=default_split, help="of a recording that has splits")
+    topics = parser.add_argument_group("topics of a bag (found by type where there is one choice)")
+    for role, help_text in TOPIC_ROLES.items():
+        topics.add_argument(
+            f"--{role.replace('_', '-')}-topic",
+            dest=f"{role}_topic",
+            metavar="TOPIC",
+            default=argparse.SUPPRESS,
+            help=help_text,
+        )
+
+
+def add_compute_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where and on how many threads to compute."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto")
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        default=argparse.SUPPRESS,
+        help="CPU threads (default: all cores, or OMP_NUM_THREADS)",
+    )
+
+
+def limit_threads(args: argparse.Namespace) -> None:
+    """Apply ``--threads``."""
+    import cv2
+    import torch
+
+    if "threads" in args:
+        torch.set_num_threads(args.threads)
+    cv2.setNumThreads(torch.get_num_threads())
+
+
+def open_from_arguments(args: argparse.Namespace) -> Dataset:
+    """The recording that the arguments name."""
+    from dsac_core.data.bag import BagTopics
+    from dsac_core.data.open_dataset import open_dataset
+
+    topics = {role: getattr(args, f"{role}_topic", None) for role in TOPIC_ROLES}
+    return open_dataset(args.dataset, BagTopics(**topics))
+
+
+def positive_int(text: str) -> int:
+    """For argparse: a whole number above zero."""
+    value = int(text)
+    if value < 1:
+        msg = f"must be at least 1, got {value}"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def positive_float(text: str) -> float:
+    """For argparse: a number above zero."""
+    value = float(text)
+    if not value > 0:
+        msg = f"must be above zero, got {value}"
+        raise argparse.ArgumentTypeError(msg)
+    return value

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A map against a recording, frame by frame."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from dsac_core.errors import DatasetError
+from dsac_core.evaluation.metrics import FrameResult
+from dsac_core.geometry.pose import pose_error
+from dsac_core.progress import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dsac_core.data.frame import Dataset, Frame
+    from dsac_core.progress import Progress
+    from dsac_core.relocalizer import PoseEstimate, Relocalizer
+
+
+def relocalize_all(
+    relocalizer: Relocalizer, dataset: Dataset, split: str, progress: Progress = silent
+) -> Iterator[tuple[Frame, PoseEstimate, FrameResult]]:
+    """Every frame of a split with its estimate and error; each image is seen on its own.
+
+    Raises:
+        DatasetError: The split has no frames.
+    """
+    count = dataset.count(split)
+    if count == 0:
+        msg = f"{dataset.name} has no frames in split '{split}'"
+        raise DatasetError(msg)
+    for index, frame in enumerate(dataset.frames(split)):
+        if index == 0:
+            relocalizer(frame.image, frame.camera)  # the first run of anything is slow
+        started = time.perf_counter()
+        estimate = relocalizer(frame.image, frame.camera)
+        latency = time.perf_counter() - started
+        distance, angle = math.inf, math.inf
+        if estimate.world_T_cam is not None:
+            truth = relocalizer.scene.map_T_scene @ frame.world_T_cam
+            distance, angle = pose_error(estimate.world_T_cam, truth)
+        progress("evaluating", (index + 1) / count, f"frame {index + 1}/{count}")
+        yield (
+            frame,
+            estimate,
+            FrameResult(frame.name, estimate.localized, distance, angle, latency),
+        )

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What frames held out of training say about a map: when to believe it, and how exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from dsac_core.errors import DatasetError
+from dsac_core.geometry.pose import pose_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from dsac_core.data.frame import Frame
+    from dsac_core.relocalizer import PoseEstimate
+    from dsac_core.scene.scene_map import Calibration
+
+DEGREES_OF_FREEDOM = 6
+USABLE_TRANSLATION = 0.10  # metres: a pose this good is one to be called localized
+USABLE_ROTATION = math.radians(5.0)
+_LOWEST_INLIER_RATIO = 0.05  # whatever the frames say, fewer agreeing cells are chance
+_CLIPPED_NEES = 200.0  # so that one wild pose does not decide the scale
+
+
+def calibrate(
+    provisional: Calibration,
+    frames: list[Frame],
+    relocalize: Callable[[Frame], PoseEstimate],
+) -> tuple[Calibration, dict[str, float]]:
+    """Calibrate a map on frames that it was not trained on.
+
+    The threshold of "localized" lies between the inlier ratios of good poses and those of the same
+    images seen in a mirror. A mirror image has everything that an image of this kind of place has,
+    except that no pose explains it; so it shows how many cells agree by chance.
+
+    Args:
+        provisional: The calibration that ``relocalize`` works with; its scale must be one.
+        frames: Held-out frames.
+        relocalize: Estimates the pose of a frame with the map.
+
+    Returns:
+        The calibration, and the figures behind it for the map's record.
+
+    Raises:
+        DatasetError: None of the held-out frames was localized well: there is no map to speak of.
+    """
+    good_ratios, chance_ratios, squared_errors = [], [], []
+    for frame in frames:
+        estimate = relocalize(frame)
+        chance_ratios.append(_inlier_ratio(relocalize(mirrored(frame))))
+        if estimate.world_T_cam is None or estimate.covariance is None:
+            continue
+        if not np.isfinite(estimate.covariance).all():
+            continue
+        distance, angle = pose_error(estimate.world_T_cam, frame.world_T_cam)
+        if distance < USABLE_TRANSLATION and angle < USABLE_ROTATION:
+            good_ratios.append(_inlier_ratio(estimate))
+            squared_errors.append(normalised_error_squared(estimate, frame.world_T_cam))
+    if not good_ratios:
+        msg = (
+            "no held-out frame was localized within 10 cm and 5 degrees, so this map would be"
+            " useless; give it more time (--budget-seconds), and check the recording: are the"
+            " poses those of the camera, in metres, in step with the images, and the calibration"
+            " that of the image size?"
+        )
+        raise DatasetError(msg)
+    chance = max(float(np.max(chance_ratios)), _LOWEST_INLIER_RATIO)
+    weak_good = float(np.quantile(good_ratios, 0.1))
+    # Nearer to chance (geometrically), for views farther from training agree less than these.
+    threshold = chance * max(weak_good / chance, 1.0) ** 0.2
+    nees = np.minimum(squared_errors, _CLIPPED_NEES)
+    scale = float(np.mean(nees)) / DEGREES_OF_FREEDOM
+    record = {
+        "held_out_frames": len(frames),
+        "held_out_localized_10cm_5deg": len(good_ratios),
+        "inlier_ratio_of_good_poses_q10": weak_good,
+        "inlier_ratio_of_mirror_images_max": float(np.max(chance_ratios)),
+    }
+    return replace(provisional, min_inlier_ratio=threshold, covariance_scale=scale), record
+
+
+def normalised_error_squared(estimate: PoseEstimate, truth: NDArray[np.float64]) -> float:
+    """e^T C^-1 e of a pose with covariance: chi-square of six degrees of freedom if C is honest."""
+    assert estimate.world_T_cam is not None
+    assert estimate.covariance is not None
+    turn = Rotation.from_matrix(truth[:3, :3] @ estimate.world_T_cam[:3, :3].T).as_rotvec()
+    error = np.concatenate([truth[:3, 3] - estimate.world_T_cam[:3, 3], turn])
+    return float(error @ np.linalg.solve(estimate.covariance, error))
+
+
+def mirrored(frame: Frame) -> Frame:
+    """The frame as seen in a mirror: an image of this place that no pose explains."""
+    camera = replace(frame.camera, cx=frame.camera.width - 1 - frame.camera.cx)
+    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), camera=camera)
+
+
+def _inlier_ratio(estimate: PoseEstimate) -> float:
+    return estimate.inliers / max(estimate.correspondences, 1)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recording, encoded once: cells to train on, and frames kept aside to check the map with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dsac_core.data.frame import spread_indices
+from dsac_core.errors import DatasetError
+from dsac_core.relocalizer import resize_to_focal_length, to_gray
+from dsac_core.training.cell_buffer import CellBuffer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dsac_core.data.frame import Dataset, Frame
+    from dsac_core.geometry.camera import Camera
+    from dsac_core.networks.image_encoder import ImageEncoder
+    from dsac_core.progress import Progress
+    from dsac_core.training.fast_map_config import FastMapConfig
+
+MIN_FRAMES = 10
+_MAX_ENCODING_SHARE = 0.4  # of the budget: a longer recording is thinned to fit
+_READING_SECONDS = 0.01  # to read and decode an image, roughly
+
+
+@dataclass(frozen=True)
+class EncodedRecording:
+    """What mapping needs of a recording."""
+
+    cells: CellBuffer
+    held_out: list[Frame]
+    camera: Camera  # of the first image; others are resized to its focal length
+    camera_positions: NDArray[np.float64]  # N x 3, metres, of the training images
+
+
+def encode_recording(
+    dataset: Dataset,
+    split: str,
+    config: FastMapConfig,
+    encoder: ImageEncoder,
+    device: torch.device,
+    progress: Progress,
+) -> EncodedRecording:
+    """Encode a split, frame by frame in its order; memory is bounded by the configuration.
+
+    Raises:
+        DatasetError: There are too few frames, or none has texture.
+    """
+    count = dataset.count(split)
+    if count < MIN_FRAMES:
+        msg = f"{dataset.name} has {count} posed images: mapping needs at least {MIN_FRAMES}"
+        raise DatasetError(msg)
+    chosen = spread_indices(count, _affordable_frames(config, encoder, device))
+    aside = held_out_positions(len(chosen), config.held_out_share, config.held_out_stretches)
+    capacity = min(config.buffer_cells, 10_000 * len(chosen))
+    per_image = max(1, capacity // (len(chosen) - len(aside)))
+    cells = CellBuffer(capacity, config.head.in_channels, encoder.dtype, device)
+    generator = torch.Generator().manual_seed(config.seed)
+    held_out, positions = [], []
+    camera: Camera | None = None
+    frames = dataset.frames(split, indices=chosen, with_depth=config.use_depth)
+    for position, frame in enumerate(frames):
+        camera = camera or frame.camera
+        if position in aside:
+            held_out.append(frame)
+        else:
+            _add_cells(frame, camera, cells, per_image, config, encoder, device, generator)
+            positions.append(frame.world_T_cam[:3, 3])
+        progress("encoding", (position + 1) / len(chosen), f"image {position + 1}/{len(chosen)}")
+    if camera is None or cells.size == 0:
+        msg = f"{dataset.name}: no image has enough texture to map from"
+        raise DatasetError(msg)
+    return EncodedRecording(cells, held_out, camera, np.array(positions))
+
+
+def held_out_positions(count: int, share: float, stretches: int) -> set[int]:
+    """Positions in ``stretches`` runs, evenly spread, that make up ``share`` of ``count``.
+
+    Runs, because a frame whose two neighbours are trained on says nothing about new views.
+    """
+    stretches = max(1, min(stretches, int(count * share)))
+    length = max(1, round(count * share / stretches))
+    starts = [int((run + 0.5) * count / stretches - length / 2) for run in range(stretches)]
+    return {start + offset for start in starts for offset in range(length)}
+
+
+def _add_cells(
+    frame: Frame,
+    reference: Camera,
+    cells: CellBuffer,
+    most: int,
+    config: FastMapConfig,
+    encoder: ImageEncoder,
+    device: torch.device,
+    generator: torch.Generator,
+) -> None:
+    image, camera = resize_to_focal_length(frame.image, frame.camera, reference)
+    encoded = encoder(torch.from_numpy(to_gray(image)).to(device))
+    kept = torch.nonzero(encoded.reliability_N >= config.min_reliability)[:, 0]
+    if len(kept) > most:
+        kept = kept[torch.randperm(len(kept), generator=generator)[:most].to(device)]
+    pixels = encoded.pixels_N2[kept].cpu().double().numpy()
+    ideal = torch.from_numpy(camera.undistort(pixels)).float()
+    depth = None
+    if frame.depth is not None:
+        depth = torch.from_numpy(_depth_at(frame.depth, pixels, camera))
+    seen = ideal.isfinite().all(dim=1)
+    cells.add_image(
+        encoded.features_NC[kept[seen.to(device)]],
+        ideal[seen],
+        None if depth is None else depth[seen],
+        camera,
+        frame.world_T_cam,
+    )
+
+
+def _depth_at(
+    depth_HW: NDArray[np.float32], pixels_N2: NDArray[np.float64], camera: Camera
+) -> NDArray[np.float32]:
+    """Depth [N] at pixels of the camera, whose image may be a resized one."""
+    height, width = depth_HW.shape
+    scale = np.array([width / camera.width, height / camera.height])
+    nearest = np.rint((pixels_N2 + 0.5) * scale - 0.5).astype(np.int64)
+    columns, rows = np.clip(nearest[:, 0], 0, width - 1), np.clip(nearest[:, 1], 0, height - 1)
+    return np.asarray(depth_HW[rows, columns], dtype=np.float32)
+
+
+def _affordable_frames(config: FastMapConfig, encoder: ImageEncoder, device: torch.device) -> int:
+    """How many frames to encode, so that enough of the budget remains to learn from them."""
+    if config.iterations is not None:
+        return config.max_frames
+    probe = torch.zeros(480, 640, dtype=torch.uint8, device=device)
+    seconds = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        encoder(probe).reliability_N.sum().item()
+        seconds = min(seconds, time.perf_counter() - started)
+    affordable = int(_MAX_ENCODING_SHARE * config.budget_seconds / (seconds + _READING_SECONDS))
+    return max(MIN_FRAMES, min(config.max_frames, affordable))

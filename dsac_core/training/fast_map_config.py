@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of fast mapping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dsac_core.errors import ConfigError
+from dsac_core.networks.coordinate_head import HeadConfig
+from dsac_core.training.coordinate_loss import CoordinateLossConfig
+
+
+@dataclass(frozen=True)
+class FastMapConfig:
+    """How a scene is mapped within a budget of time."""
+
+    budget_seconds: float = 120.0  # wall time for all of it: reading, encoding, training, checking
+    iterations: int | None = None  # train for exactly so many instead of by the clock
+    batch_size: int = 2048  # cells
+    learning_rate: float = 3e-3  # at its highest; falls to zero as a cosine
+    warmup_iterations: int = 100
+    weight_decay: float = 1e-2
+    min_reliability: float = 0.05  # cells that XFeat finds less matchable are not used
+    buffer_cells: int = 2_000_000  # bounds the memory: 0.26 kB each
+    max_frames: int = 2000  # spread evenly over a longer recording
+    held_out_share: float = 0.06  # of the frames, to calibrate confidence and covariance
+    held_out_stretches: int = 4  # in so many runs of consecutive frames
+    use_depth: bool = False  # supervise with depth where the recording has it
+    seed: int = 0
+    head: HeadConfig = field(default_factory=HeadConfig)
+    loss: CoordinateLossConfig = field(default_factory=CoordinateLossConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        if not self.budget_seconds > 0:
+            msg = f"budget_seconds must be positive, got {self.budget_seconds}"
+            raise ConfigError(msg)
+        if self.iterations is not None and self.iterations < 1:
+            msg = f"iterations must be at least 1, got {self.iterations}"
+            raise ConfigError(msg)
+        if not 0 < self.held_out_share < 0.5:
+            msg = f"held_out_share must be between 0 and 0.5, got {self.held_out_share}"
+            raise ConfigError(msg)
+        for name in ("batch_size", "buffer_cells", "max_frames", "held_out_stretches"):
+            if getattr(self, name) < 1:
+                msg = f"{name} must be at least 1, got {getattr(self, name)}"
+                raise ConfigError(msg)
