@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dsac_core.networks.image_encoder import EncodedImage
     from dsac_core.scene.scene_map import SceneMap
 
+# Enough to find the pose of an image with 15 % inliers; a map calls less than that lost anyway.
+DEFAULT_RANSAC = RansacConfig(max_draws=16_384)
 _SAME_FOCAL_LENGTH = 0.05  # relative difference up to which an image is not resized
 
 
@@ -57,14 +59,14 @@ class Relocalizer:
         Args:
             scene: The map.
             device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where it works.
-            ransac: Settings; by default those of DSAC*.
+            ransac: Settings; by default those of DSAC*, with fewer draws for hopeless images.
 
         Raises:
             ConfigError: The device is not to be had.
         """
         self.scene = scene
         self.device = choose_device(device)
-        self._ransac = ransac or RansacConfig()
+        self._ransac = ransac or DEFAULT_RANSAC
         self._encoder = ImageEncoder(self.device)
         self._head = copy.deepcopy(scene.head).to(self.device)  # the map itself stays on the CPU
 

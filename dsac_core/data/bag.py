@@ -227,7 +227,10 @@ def _connections(reader: AnyReader, topics: list[str]) -> list[Connection]:
 
 
 def _messages(reader: AnyReader, topic: str) -> Iterator[Any]:
-    for connection, _, raw in reader.messages(connections=_connections(reader, [topic])):
+    connections = _connections(reader, [topic])
+    if not connections:
+        return  # to rosbags, no connections mean all of them
+    for connection, _, raw in reader.messages(connections=connections):
         yield reader.deserialize(raw, connection.msgtype)
 
 

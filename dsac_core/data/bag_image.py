@@ -14,6 +14,8 @@ from dsac_core.errors import DatasetError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# What damaged data and unknown encodings raise, assertions of the decoder included.
+_DECODING_ERRORS = (ImageError, ValueError, TypeError, AssertionError, cv2.error)
 _DEPTH_ENCODINGS = ("16uc1", "mono16", "32fc1")
 
 
@@ -31,8 +33,8 @@ def decode_colour(message: Any, where: str) -> NDArray[np.uint8]:
     """
     try:
         return np.asarray(message_to_cvimage(message, "rgb8"), dtype=np.uint8)
-    except (ImageError, ValueError, cv2.error) as error:
-        msg = f"{where}: an image cannot be decoded ({str(error).splitlines()[0]})"
+    except (ImageError, TypeError, ValueError, cv2.error) as error:
+        msg = f"{where}: an image cannot be decoded ({_first_line(error)})"
         raise DatasetError(msg) from error
 
 
@@ -46,8 +48,8 @@ def decode_depth(message: Any, where: str) -> NDArray[np.float32]:
     """
     try:
         raw = np.asarray(message_to_cvimage(message))
-    except (ImageError, ValueError, cv2.error) as error:
-        msg = f"{where}: a depth image cannot be decoded ({str(error).splitlines()[0]})"
+    except (ImageError, TypeError, ValueError, cv2.error) as error:
+        msg = f"{where}: a depth image cannot be decoded ({_first_line(error)})"
         raise DatasetError(msg) from error
     if raw.dtype == np.uint16:
         return (raw * np.float32(0.001)).astype(np.float32)
@@ -56,3 +58,7 @@ def decode_depth(message: Any, where: str) -> NDArray[np.float32]:
         return np.asarray(np.where(usable, raw, np.float32(0.0)), dtype=np.float32)
     msg = f"{where}: depth must be 16UC1 (mm) or 32FC1 (m), got {raw.dtype}"
     raise DatasetError(msg)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["damaged data"])[0]

@@ -91,7 +91,10 @@ class StaticTransforms:
         """Add one ``tf2_msgs/TFMessage``."""
         for stamped in message.transforms:
             t, q = stamped.transform.translation, stamped.transform.rotation
-            parent_T_child = from_quaternion([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+            try:
+                parent_T_child = from_quaternion([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+            except ValueError:
+                continue  # an unset quaternion is no transform; who needs it is told so
             parent, child = stamped.header.frame_id, stamped.child_frame_id
             self._parent_of[child.lstrip("/")] = (parent.lstrip("/"), parent_T_child)
 
@@ -104,13 +107,15 @@ class StaticTransforms:
         target, source = target.lstrip("/"), source.lstrip("/")
         ancestors = self._to_root(target)
         frame, frame_T_source = source, np.eye(4)
+        seen = set()
         while frame not in ancestors:
-            if frame not in self._parent_of:
+            if frame in seen or frame not in self._parent_of:
                 msg = (
                     f"/tf_static does not join '{target}' (of the poses) and '{source}' (of the"
                     " images): record the robot's static transforms, or use poses of the camera"
                 )
                 raise DatasetError(msg)
+            seen.add(frame)
             frame, parent_T_frame = self._parent_of[frame]
             frame_T_source = parent_T_frame @ frame_T_source
         return np.asarray(invert(ancestors[frame]) @ frame_T_source)
@@ -121,6 +126,8 @@ class StaticTransforms:
         current = frame
         while current in self._parent_of:
             current, parent_T_current = self._parent_of[current]
+            if current in ancestors:
+                break  # a loop
             ancestor_T_frame = parent_T_current @ ancestor_T_frame
             ancestors[current] = ancestor_T_frame
         return ancestors

@@ -45,6 +45,7 @@ COLOUR_T_DEPTH = np.array(
 )
 FRAME_RATE = 30.0  # of the sensor, for stamps from frame numbers
 NO_READING = (0, 65535)
+_COLOUR_FILE = re.compile(r"frame-\d+\.color\.(png|jpg)$")
 _SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 
 
@@ -100,7 +101,7 @@ def _split_frames(folder: Path, split_file: str) -> list[Path]:
             msg = f"{folder / split_file}: expected lines such as 'sequence1', got '{line}'"
             raise DatasetError(msg)
         sequence = folder / f"seq-{int(number.group()):02d}"
-        found = sorted([*sequence.glob("frame-*.color.png"), *sequence.glob("frame-*.color.jpg")])
+        found = sorted(file for file in sequence.glob("frame-*") if _COLOUR_FILE.match(file.name))
         if not found:
             msg = f"{folder / split_file} names {sequence.name}, which has no frame-*.color.png/jpg"
             raise DatasetError(msg)
@@ -141,7 +142,8 @@ def _read_frame(colour_file: Path, *, with_depth: bool) -> Frame:
 
 def _read_pose(pose_file: Path) -> NDArray[np.float64]:
     try:
-        world_T_depth = np.loadtxt(pose_file, dtype=np.float64)
+        rows = [line.split() for line in pose_file.read_text().splitlines() if line.strip()]
+        world_T_depth = np.array(rows, dtype=np.float64)
     except ValueError:
         world_T_depth = np.empty(0)
     if not is_rigid(world_T_depth):

@@ -184,5 +184,5 @@ def _pose_from(rows: Any) -> NDArray[np.float64]:
     pose = np.array(rows, dtype=np.float64)
     if not is_rigid(pose):
         msg = "map_T_scene is not a 4x4 rigid transform"
-        raise SceneMapError(msg)
+        raise ValueError(msg)
     return pose

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dsac_core.synthetic.bags import CAMERA, BagOptions, write_walk
+from dsac_core.synthetic.bags import is_written, write_walk
+from dsac_core.synthetic.frames import CAMERA, BagOptions
 from dsac_core.synthetic.odometry import OdometryOptions
 from dsac_core.synthetic.options import RoomOptions
 from dsac_core.synthetic.render import render_view
@@ -21,6 +22,7 @@ __all__ = [
     "SensorOptions",
     "Walk",
     "WalkOptions",
+    "is_written",
     "make_room",
     "office",
     "render_view",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dsac_core.geometry.camera import Camera
     from dsac_core.synthetic.odometry import Odometry
-    from dsac_core.synthetic.walk import Walk, WalkOptions
+    from dsac_core.synthetic.walk import Walk
 
     FloatArray = NDArray[np.float64]
 
@@ -105,16 +105,13 @@ def info_message(camera: Camera, stamp: int) -> Message:
     return _message(message, stamp, INFO)
 
 
-def state_messages(
-    walk: Walk, odometry: Odometry, camera: Camera, options: WalkOptions, start: int
-) -> Iterator[Message]:
+def state_messages(walk: Walk, odometry: Odometry, camera: Camera, start: int) -> Iterator[Message]:
     """Everything but the images, sorted by time of reception; ``start`` is the first stamp (ns)."""
     origin = walk.times[0]
-    first = start + nanoseconds(0.0)
     yield _transforms(
         TF_STATIC,
-        [(first, BASE, LINK, base_T_link(options)), (first, LINK, OPTICAL, link_T_cam())],
-        first,
+        [(start, BASE, LINK, base_T_link(walk.options)), (start, LINK, OPTICAL, link_T_cam())],
+        start,
     )
     exact = np.diag([1e-8] * 6)
     for index, time in enumerate(walk.times):

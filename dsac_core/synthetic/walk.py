@@ -50,7 +50,12 @@ class Walk:
     name: str
     times: FloatArray  # [M] seconds from the start, STATE_RATE a second
     world_T_base: FloatArray  # [M x 4 x 4] base_link in the frame `map`
-    base_T_cam: FloatArray  # [4 x 4] camera_optical_frame in base_link
+    options: WalkOptions
+
+    @property
+    def base_T_cam(self) -> FloatArray:
+        """Pose [4 x 4] of camera_optical_frame in base_link."""
+        return base_T_link(self.options) @ link_T_cam()
 
     @property
     def image_times(self) -> FloatArray:
@@ -63,7 +68,17 @@ class Walk:
         return np.asarray(self.world_T_base[::IMAGE_EVERY] @ self.base_T_cam)
 
     def part(self, first: int, count: int) -> Walk:
-        """The walk of ``count`` images from image ``first`` on; its times go on from there."""
+        """The walk of ``count`` images from image ``first`` on; its times go on from there.
+
+        Raises:
+            ConfigError: The walk has no such images.
+        """
+        if not (first >= 0 and count >= 1 and first + count <= len(self.image_times)):
+            msg = (
+                f"the walk '{self.name}' has images 0 to {len(self.image_times) - 1},"
+                f" asked for {count} from {first} on"
+            )
+            raise ConfigError(msg)
         states = slice(first * IMAGE_EVERY, (first + count) * IMAGE_EVERY)
         return replace(self, times=self.times[states], world_T_base=self.world_T_base[states])
 
@@ -90,7 +105,7 @@ def walk_poses(name: str, room: RoomOptions, options: WalkOptions | None = None)
     world_T_base[:, :2, 3] = states[:, :2]
     world_T_base[:, 2, 3] = options.vibration_m * rng.standard_normal(count)
     world_T_base[:, 3, 3] = 1.0
-    return Walk(name, np.arange(count) / STATE_RATE, world_T_base, base_T_cam(options))
+    return Walk(name, np.arange(count) / STATE_RATE, world_T_base, options)
 
 
 def base_T_link(options: WalkOptions) -> FloatArray:
@@ -106,11 +121,6 @@ def link_T_cam() -> FloatArray:
     pose = np.eye(4)
     pose[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
     return pose
-
-
-def base_T_cam(options: WalkOptions) -> FloatArray:
-    """Pose [4 x 4] of camera_optical_frame in base_link."""
-    return base_T_link(options) @ link_T_cam()
 
 
 def _mapping_legs(room: RoomOptions) -> list[FloatArray]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss that turns posed images into scene coordinates: Eq. 15-17 of DSAC*, robustified."""
+"""The loss that turns posed images into scene coordinates: Eq. 15-17 of DSAC*, balanced."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class CoordinateLossConfig:
 
     min_depth: float = 0.1  # metres in front of the camera
     max_depth: float = 1000.0  # metres
-    max_reprojection_error: float = 1000.0  # px
+    max_reprojection_error: float = 100.0  # px
     heuristic_depth: float = 2.5  # metres: where a cell without depth is pulled while invalid
     depth_tolerance: float = 0.1  # of the measured depth: beyond it the measurement pulls
-    clamp_start: float = 50.0  # px, of the tanh clamp at the start of training
+    pull: float = 0.3  # weight of the pull on invalid predictions
+    clamp_start: float = 50.0  # px, where the soft clamp sets in at the start of training
     clamp_end: float = 1.0  # px, at its end
 
     def __post_init__(self) -> None:
@@ -41,20 +42,31 @@ class CoordinateLossConfig:
 
     def clamp_at(self, progress: float) -> float:
         """Width of the clamp in px at ``progress`` in [0, 1]: slow at first, fast at the end."""
-        remaining = math.sqrt(max(0.0, 1.0 - progress**2))
+        remaining = max(0.0, 1.0 - progress**2) ** 0.5
         return self.clamp_end + (self.clamp_start - self.clamp_end) * remaining
+
+
+def soft_clamp(error: torch.Tensor, width: float) -> torch.Tensor:
+    """Errors as they are up to ``width``, growing as a square root beyond: 2 sqrt(w e) - w.
+
+    This is the soft clamp of Eq. 16 of DSAC* without its kink. Unlike a clamp that saturates, it
+    never quite lets go of a cell that is far off, so that no part of a scene stays unlearned.
+    """
+    root = (width * error.clamp_min(width)).sqrt()
+    return torch.where(error < width, error, 2.0 * root - width)
 
 
 def coordinate_loss(
     predicted_B3: torch.Tensor, batch: CellBatch, config: CoordinateLossConfig, progress: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss over a batch of cells, and the share of them that are valid.
+    """Mean loss in px over a batch of cells, and the share of them that are valid.
 
     A prediction is valid if it lies in front of its camera (at most ``max_depth``), reprojects
     within ``max_reprojection_error`` and, where depth was measured, agrees with it. A valid one
-    pays its reprojection error e, clamped as w tanh(e / w) with a width w that shrinks with
-    ``progress``. Any other one is pulled (L1, Eq. 17) to the point on its ray at the measured or
-    the heuristic depth.
+    pays its softly clamped reprojection error, with a clamp that tightens with ``progress``. Any
+    other one is pulled to the point on its ray at the measured or the heuristic depth (as in
+    Eq. 15 and 17), by the distance to it times focal length over depth: as pixels, so that
+    neither kind of cell drowns the other.
 
     Args:
         predicted_B3: Scene coordinates, metres.
@@ -72,15 +84,14 @@ def coordinate_loss(
     known = batch.depth_B > 0
     target_depth = torch.where(known, batch.depth_B, config.heuristic_depth)[:, None]
     ray = torch.cat([(batch.pixels_B2 - principal) / focal, torch.ones_like(target_depth)], dim=1)
-    offset = in_camera - ray * target_depth
+    distance = (in_camera - ray * target_depth).square().sum(dim=1).add(1e-12).sqrt()
     with torch.no_grad():
         valid = (
             (depth[:, 0] > config.min_depth)
             & (depth[:, 0] < config.max_depth)
             & (error < config.max_reprojection_error)
         )
-        agrees = offset.norm(dim=1) < config.depth_tolerance * batch.depth_B
-        valid &= agrees | ~known
-    width = config.clamp_at(progress)
-    loss = torch.where(valid, width * torch.tanh(error / width), offset.abs().sum(dim=1))
+        valid &= (distance < config.depth_tolerance * batch.depth_B) | ~known
+    pull = config.pull * distance * focal[:, 0] / target_depth[:, 0]
+    loss = torch.where(valid, soft_clamp(error, config.clamp_at(progress)), pull)
     return loss.mean(), valid.float().mean()

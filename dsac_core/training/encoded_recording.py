@@ -57,7 +57,8 @@ def encode_recording(
         msg = f"{dataset.name} has {count} posed images: mapping needs at least {MIN_FRAMES}"
         raise DatasetError(msg)
     chosen = spread_indices(count, _affordable_frames(config, encoder, device))
-    aside = held_out_positions(len(chosen), config.held_out_share, config.held_out_stretches)
+    share = min(config.held_out_share, config.max_held_out / len(chosen))
+    aside = held_out_positions(len(chosen), share, config.held_out_stretches)
     capacity = min(config.buffer_cells, 10_000 * len(chosen))
     per_image = max(1, capacity // (len(chosen) - len(aside)))
     cells = CellBuffer(capacity, config.head.in_channels, encoder.dtype, device)

@@ -24,6 +24,7 @@ class FastMapConfig:
     buffer_cells: int = 2_000_000  # bounds the memory: 0.26 kB each
     max_frames: int = 2000  # spread evenly over a longer recording
     held_out_share: float = 0.06  # of the frames, to calibrate confidence and covariance
+    max_held_out: int = 40  # frames, however long the recording
     held_out_stretches: int = 4  # in so many runs of consecutive frames
     use_depth: bool = False  # supervise with depth where the recording has it
     seed: int = 0
@@ -41,7 +42,7 @@ class FastMapConfig:
         if not 0 < self.held_out_share < 0.5:
             msg = f"held_out_share must be between 0 and 0.5, got {self.held_out_share}"
             raise ConfigError(msg)
-        for name in ("batch_size", "buffer_cells", "max_frames", "held_out_stretches"):
+        for name in ("batch_size", "buffer_cells", "max_frames", "max_held_out", "held_out_stretches"):
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, got {getattr(self, name)}"
                 raise ConfigError(msg)

@@ -178,7 +178,7 @@ def test_a_whole_recording_is_kept_and_another_one_refused(bag, room, walk, smal
         BagOptions(camera=small, sensor=SensorOptions(read_noise=3.0)),
         BagOptions(camera=small, odometry=OdometryOptions(seed=5)),
     ):
-        with pytest.raises(DatasetError, match="other settings.*--overwrite"):
+        with pytest.raises(DatasetError, match=r"other settings.*--overwrite"):
             write_walk(bag.parent, room, walk, other)
 
 
@@ -206,4 +206,11 @@ def test_an_interrupted_recording_leaves_nothing(tmp_path, room, walk, small):
 
     with pytest.raises(KeyboardInterrupt):
         write_walk(tmp_path, room, walk, BagOptions(camera=small), progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_renderer_that_dies_is_one_clear_line(tmp_path, room, walk, small, monkeypatch):
+    monkeypatch.setattr("dsac_core.synthetic.frames.sys.executable", "/bin/false")
+    with pytest.raises(DatasetError, match="ended early"):
+        write_walk(tmp_path, room, walk, BagOptions(camera=small, processes=2))
     assert list(tmp_path.iterdir()) == []

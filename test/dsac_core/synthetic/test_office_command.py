@@ -23,9 +23,10 @@ def test_writes_both_walks_and_keeps_them(tmp_path, capsys):
     ("arguments", "words"),
     [
         (["--seed", "-3"], "-3"),
-        (["--processes", "0"], "--processes"),
+        (["--processes", "0"], "processes"),
         (["--seconds", "-1"], "--seconds"),
         (["--seconds", "nan"], "--seconds"),
+        (["--seconds", "inf"], "--seconds"),
     ],
 )
 def test_bad_settings_are_one_line_and_exit_2(tmp_path, capsys, arguments, words):

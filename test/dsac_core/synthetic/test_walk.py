@@ -99,3 +99,9 @@ def test_a_part_keeps_poses_and_times(mapping):
 def test_an_unknown_walk_names_those_that_exist():
     with pytest.raises(ConfigError, match="mapping, test"):
         walk_poses("moonwalk", RoomOptions())
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 0), (-1, 5), (10, 100000)])
+def test_a_part_that_is_not_there_is_refused(mapping, first, count):
+    with pytest.raises(ConfigError, match="has images 0 to"):
+        mapping.part(first, count)

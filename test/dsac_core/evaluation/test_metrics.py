@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures against numbers made by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from dsac_core.evaluation.metrics import FrameResult, summarize, table
+
+
+def result(cm: float, deg: float, ms: float = 10.0, *, localized: bool = True) -> FrameResult:
+    return FrameResult("frame", localized, cm / 100, math.radians(deg), ms / 1000)
+
+
+RESULTS = [
+    result(0.5, 0.5, 10),
+    result(1.5, 0.5, 20),
+    result(0.5, 1.5, 30),
+    result(4.0, 4.0, 40),
+    result(8.0, 1.0, 50),
+    result(0.1, 9.0, 60),
+    result(0.1, 0.1, 70, localized=False),
+    result(math.inf, math.inf, 80, localized=False),
+]
+
+
+def test_recall_is_of_all_frames_and_silence_is_a_miss() -> None:
+    summary = summarize(RESULTS)
+    assert (summary.frames, summary.localized) == (8, 6)
+    expected = {"1cm_1deg": 12.5, "2cm_2deg": 37.5, "5cm_5deg": 50.0, "10cm_5deg": 62.5}
+    assert summary.recall == expected
+
+
+def test_medians_count_silence_as_infinitely_wrong() -> None:
+    summary = summarize(RESULTS)
+    # cm sorted: .1 .5 .5 1.5 | 4 8 inf inf; deg: .5 .5 1 1.5 | 4 9 inf inf
+    assert summary.median_translation_cm == pytest.approx(2.75)
+    assert summary.median_rotation_deg == pytest.approx(2.75)
+
+
+def test_without_most_frames_there_is_no_median() -> None:
+    summary = summarize([result(1, 1), result(0, 0, localized=False)])
+    assert summary.median_translation_cm is None
+    assert summary.median_rotation_deg is None
+    assert "none: most frames were not localized" in table(summary)
+
+
+def test_latencies_are_percentiles_of_all_frames() -> None:
+    summary = summarize([result(1, 1, ms) for ms in range(101)])
+    assert summary.latency_ms == {"p50": 50.0, "p95": 95.0}
+
+
+def test_the_keys_of_the_json_are_those_that_were_promised() -> None:
+    content = json.loads(json.dumps(summarize(RESULTS).as_dict(), allow_nan=False))
+    assert set(content) == {
+        "frames", "localized", "recall", "median_translation_cm", "median_rotation_deg",
+        "latency_ms",
+    }  # fmt: skip
+    assert set(content["recall"]) == {"1cm_1deg", "2cm_2deg", "5cm_5deg", "10cm_5deg"}
+    assert set(content["latency_ms"]) == {"p50", "p95"}
+
+
+def test_no_frames_have_no_figures() -> None:
+    with pytest.raises(ValueError, match="no frames"):
+        summarize([])
+
+
+def test_the_table_is_for_people() -> None:
+    lines = table(summarize(RESULTS)).splitlines()
+    assert lines[0].split() == ["frames", "8"]
+    assert "6 (75.0 %)" in lines[1]
+    assert any("5 cm / 5 deg" in line and "50.0 %" in line for line in lines)
+    assert "2.75 cm" in table(summarize(RESULTS))
