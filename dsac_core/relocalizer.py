@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Enough to find the pose of an image with 15 % inliers; a map calls less than that lost anyway.
 DEFAULT_RANSAC = RansacConfig(max_draws=16_384)
+_LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewer are
 _SAME_FOCAL_LENGTH = 0.05  # relative difference up to which an image is not resized
 
 
@@ -42,6 +43,7 @@ class PoseEstimate:
     correspondences: int
     score: float  # soft inlier count over correspondences, in [0, 1]
     reason: str  # in words
+    support: float = 0.0  # share of the cells that agree: what "localized" is decided by
     timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
 
 
@@ -100,7 +102,8 @@ class Relocalizer:
             "regress": regressed_at - encoded_at,
             "ransac": time.perf_counter() - regressed_at,
         }
-        return self._judge(result, int(correspondences.count_B[0]), timings)
+        cells = len(encoded.reliability_N)
+        return self._judge(result, int(correspondences.count_B[0]), cells, timings)
 
     @torch.inference_mode()
     def _regress(self, encoded: EncodedImage, camera: Camera) -> Correspondences:
@@ -113,30 +116,36 @@ class Relocalizer:
         ideal = torch.from_numpy(pixels).to(points)
         return Correspondences.of_image(ideal, points, camera)
 
-    def _judge(self, result: RansacResult, count: int, timings: dict[str, float]) -> PoseEstimate:
+    def _judge(
+        self, result: RansacResult, count: int, cells: int, timings: dict[str, float]
+    ) -> PoseEstimate:
         if not result.found_B[0]:
-            reason = f"no consistent pose among {count} cells"
-            return PoseEstimate(None, None, False, 0, count, 0.0, reason, timings)
+            reason = f"no consistent pose among {count} usable cells"
+            return PoseEstimate(None, None, False, 0, count, 0.0, reason, timings=timings)
         inliers = int(result.inliers_BN[0].sum())
-        ratio = inliers / count
-        needed = self.scene.calibration.min_inlier_ratio
-        localized = ratio >= needed
+        # A few cells soon agree by chance, so an image of little texture does not gain by it.
+        support = inliers / max(count, _LEAST_SHARE_OF_CELLS * cells)
+        needed = self.scene.calibration.min_support
         covariance = result.covariance_B66[0].cpu().numpy()
         covariance = covariance * self.scene.calibration.covariance_scale
-        localized &= bool(np.isfinite(covariance).all())
-        reason = f"{inliers} of {count} cells agree ({ratio:.0%}"
-        reason += ")" if localized else f", the map asks for {needed:.0%})"
+        determined = bool(np.isfinite(covariance).all())
+        reason = f"{inliers} of {count} usable cells agree"
+        if not determined:
+            reason += ", and leave the pose undetermined"
+        elif support < needed:
+            reason += f": support {support:.0%}, the map asks for {needed:.0%}"
         cam_T_scene = np.eye(4)
         cam_T_scene[:3] = result.cam_T_world_B34[0].double().cpu().numpy()
         map_T_scene = self.scene.map_T_scene
         return PoseEstimate(
             world_T_cam=map_T_scene @ invert(cam_T_scene),
             covariance=rotate_covariance(covariance, map_T_scene[:3, :3]),
-            localized=localized,
+            localized=determined and support >= needed,
             inliers=inliers,
             correspondences=count,
             score=float(result.score_B[0]) / count,
             reason=reason,
+            support=support,
             timings=timings,
         )
 

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 
 from dsac_core.errors import ConfigError, DsacError
 from dsac_ros.bag import Bag
 from dsac_ros.bag_player import BagPlayer
 from dsac_ros.pose_collector import PoseCollector
 from dsac_ros.replay_report import compare, table
-from dsac_ros.ros_init import init_ros
+from dsac_ros.ros_init import init_ros, without_ros_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 where the recall is below ``--min-recall``; 2 for input that cannot work.
     """
     arguments = list(sys.argv if argv is None else argv)
-    options = _parser().parse_args(remove_ros_args(arguments)[1:])
     try:
+        options = _parser().parse_args(without_ros_arguments(arguments)[1:])
         _check(options)
         with Bag(options.bag) as bag:
             return _replay(options, bag, arguments)

@@ -33,7 +33,17 @@ ALLOWED["cli"] = {*ALLOWED, "synthetic", ""}  # "" is the package itself, for it
 ALLOWED[""] = {"geometry", "relocalizer", "scene"}
 
 # What the node may take from dsac_core: the door, and the plain values that pass through it.
-DOORS = {"", "relocalizer", "scene", "geometry", "errors", "data", "evaluation", "progress", "files"}
+DOORS = {
+    "",
+    "relocalizer",
+    "scene",
+    "geometry",
+    "errors",
+    "data",
+    "evaluation",
+    "progress",
+    "files",
+}
 ROS = {
     "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "geometry_msgs",
     "launch", "launch_ros", "lifecycle_msgs", "message_filters", "nav_msgs", "rcl_interfaces",

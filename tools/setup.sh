@@ -161,14 +161,28 @@ colcon_build() {
   )
 }
 
+# twice NAME OPTIONS...: a half-finished build, or one of another kind, may be in the way; then once
+# more from nothing.
+twice() {
+  local name=$1
+  shift
+  if ! logged "$name" build_progress colcon_build "$@" 2>/dev/null; then
+    if [ "$name" = package ]; then
+      rm -rf build/dsac_ros install/dsac_ros
+    else
+      rm -rf "$state/build" "$state/underlay"
+    fi
+    logged "$name" build_progress colcon_build "$@"
+  fi
+}
+
 underlay_key=$({ echo "$packages_key"
   find underlay -type f ! -name '*.pyc' | LC_ALL=C sort | xargs sha256sum; } | hash_of)
-if is_done underlay "$underlay_key"; then
+if is_done underlay "$underlay_key" && [ -e "$state/underlay" ]; then
   say 3 "stand-ins for tf2_ros, message_filters and cv_bridge are built"
 else
   say 3 "building the stand-ins for tf2_ros, message_filters and cv_bridge"
-  rm -rf "$state/build" "$state/underlay"
-  logged underlay build_progress colcon_build --cmake-clean-cache --merge-install \
+  twice underlay --cmake-clean-cache --merge-install \
     --build-base "$state/build" --install-base "$state/underlay" \
     --base-paths underlay/tf2_msgs underlay/tf2_ros underlay/message_filters underlay/cv_bridge
   mark_done underlay "$underlay_key"
@@ -181,19 +195,11 @@ package_key=$({ echo "$packages_key"
     xargs sha256sum
   { find dsac_core dsac_ros launch config scenes -type f ! -name '*.pyc' 2>/dev/null || true; } |
     LC_ALL=C sort; } | hash_of)
-build_package() {
-  logged package build_progress colcon_build --symlink-install --base-paths . \
-    --packages-select dsac_ros
-}
 if is_done package "$package_key" && [ -e install/dsac_ros ]; then
   say 4 "dsac_ros is built"
 else
   say 4 "building dsac_ros"
-  if ! build_package 2>/dev/null; then
-    # A half-finished build, or one without links, is in the way: once more from nothing.
-    rm -rf build/dsac_ros install/dsac_ros
-    build_package
-  fi
+  twice package --symlink-install --base-paths . --packages-select dsac_ros
   mark_done package "$package_key"
 fi
 echo "ready: .venv/bin/dsac --help, or '. tools/env.sh' for a shell with ROS"

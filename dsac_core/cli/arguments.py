@@ -56,7 +56,7 @@ def limit_threads(args: argparse.Namespace) -> None:
 
 def open_from_arguments(args: argparse.Namespace) -> Dataset:
     """The recording that the arguments name."""
-    from dsac_core.data.bag import BagTopics
+    from dsac_core.data.bag_topics import BagTopics
     from dsac_core.data.open_dataset import open_dataset
 
     topics = {role: getattr(args, f"{role}_topic", None) for role in TOPIC_ROLES}

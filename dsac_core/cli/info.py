@@ -50,7 +50,7 @@ def _describe(name: str) -> str:
         "size": f"{size:.1f} MB",
         "extent": f"{extent} m",
         "camera": f"{camera.width}x{camera.height}, fx {camera.fx:.1f}, fy {camera.fy:.1f}",
-        "localized at": f"{scene.calibration.min_inlier_ratio:.0%} of the cells agreeing",
+        "localized at": f"{scene.calibration.min_support:.0%} of the cells agreeing",
         "covariance scale": f"{scene.calibration.covariance_scale:.1f}",
         **{f"training: {key}": value for key, value in scene.training.items()},
     }

@@ -33,17 +33,26 @@ def main(argv: list[str] | None = None) -> int:
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     args = parser.parse_args(argv)
+    # OpenCV's own words about a damaged image would come beside ours.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         return int(args.run(args))
     except DsacError as error:
-        sys.stderr.write(f"\rerror: {error}\n")
-        return USAGE_ERROR
+        return _complain(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted: nothing was changed\n")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+
+
+def _complain(message: str) -> int:
+    clear_line = "\r\x1b[K" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{clear_line}error: {message}\n")
+    return USAGE_ERROR
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def decode_colour(message: Any, where: str) -> NDArray[np.uint8]:
     """
     try:
         return np.asarray(message_to_cvimage(message, "rgb8"), dtype=np.uint8)
-    except (ImageError, TypeError, ValueError, cv2.error) as error:
+    except _DECODING_ERRORS as error:
         msg = f"{where}: an image cannot be decoded ({_first_line(error)})"
         raise DatasetError(msg) from error
 
@@ -48,11 +48,11 @@ def decode_depth(message: Any, where: str) -> NDArray[np.float32]:
     """
     try:
         raw = np.asarray(message_to_cvimage(message))
-    except (ImageError, TypeError, ValueError, cv2.error) as error:
+    except _DECODING_ERRORS as error:
         msg = f"{where}: a depth image cannot be decoded ({_first_line(error)})"
         raise DatasetError(msg) from error
     if raw.dtype == np.uint16:
-        return (raw * np.float32(0.001)).astype(np.float32)
+        return np.asarray(raw * np.float32(0.001), dtype=np.float32)
     if raw.dtype == np.float32:
         usable = np.isfinite(raw) & (raw > 0)
         return np.asarray(np.where(usable, raw, np.float32(0.0)), dtype=np.float32)

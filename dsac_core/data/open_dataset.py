@@ -10,7 +10,7 @@ from dsac_core.data.frame import ALL
 from dsac_core.errors import DatasetError
 
 if TYPE_CHECKING:
-    from dsac_core.data.bag import BagTopics
+    from dsac_core.data.bag_topics import BagTopics
     from dsac_core.data.frame import Dataset
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from dsac_core.errors import ConfigError
 
+LARGEST_SIZE = 4096  # of any dimension: a damaged header must not ask for all memory
 MIN_SCALE = 0.02  # of the homogeneous coordinate: bounds how far a prediction can lie
 
 
@@ -25,8 +26,8 @@ class HeadConfig:
     def __post_init__(self) -> None:
         """Refuse sizes that are no sizes."""
         for name, value in asdict(self).items():
-            if value < 1:
-                msg = f"head: {name} must be at least 1, got {value}"
+            if not 1 <= value <= LARGEST_SIZE:
+                msg = f"head: {name} must be between 1 and {LARGEST_SIZE}, got {value}"
                 raise ConfigError(msg)
 
 
@@ -69,6 +70,11 @@ class CoordinateHead(nn.Module):
         for layer in self.neck:
             x = functional.relu(layer(x))
         return self._from_homogeneous(self.leave(x).float())
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The square weight matrices, from hidden layer to hidden layer."""
+        square = (self.config.width, self.config.width)
+        return [parameter for parameter in self.parameters() if tuple(parameter.shape) == square]
 
     def _from_homogeneous(self, xyzw_N4: torch.Tensor) -> torch.Tensor:
         w = functional.softplus(xyzw_N4[:, 3:]) + MIN_SCALE

@@ -60,4 +60,4 @@ def _is_definite(hessian_B66: torch.Tensor) -> torch.Tensor:
     scaled = hessian_B66 / (size[:, :, None] * size[:, None, :])
     identity = torch.eye(6, dtype=hessian_B66.dtype, device=hessian_B66.device)
     _, failed = torch.linalg.cholesky_ex(scaled - _RANK_TOLERANCE * identity)
-    return failed == 0
+    return torch.eq(failed, 0)

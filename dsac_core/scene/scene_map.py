@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from dsac_core.files import replacing_directory, write_json
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import is_rigid
 from dsac_core.networks.coordinate_head import CoordinateHead, HeadConfig
-from dsac_core.networks.xfeat_encoder import ENCODER_NAME
+from dsac_core.networks.xfeat_encoder import ENCODER_NAME, FEATURE_CHANNELS
 from dsac_core.scene.locate import HEADER_FILE, locate_scene
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Calibration:
     """What frames held out of training taught about the map's own poses."""
 
     min_reliability: float  # cells below it are not used, as in training
-    min_inlier_ratio: float  # inliers of used cells; below it a pose is "not localized"
+    min_support: float  # share of agreeing cells; below it a pose is "not localized"
     covariance_scale: float  # makes the mean normalised error squared equal 6
 
     def __post_init__(self) -> None:
@@ -42,8 +43,8 @@ class Calibration:
         if not 0 <= self.min_reliability < 1:
             msg = f"calibration: min_reliability must be in [0, 1), got {self.min_reliability}"
             raise ConfigError(msg)
-        if not 0 < self.min_inlier_ratio < 1:
-            msg = f"calibration: min_inlier_ratio must be in (0, 1), got {self.min_inlier_ratio}"
+        if not 0 < self.min_support < 1:
+            msg = f"calibration: min_support must be in (0, 1), got {self.min_support}"
             raise ConfigError(msg)
         if not (np.isfinite(self.covariance_scale) and self.covariance_scale > 0):
             msg = f"calibration: covariance_scale must be positive, got {self.covariance_scale}"
@@ -74,14 +75,18 @@ class SceneMap:
         folder = locate_scene(name_or_path)
         header = _read_header(folder / HEADER_FILE)
         try:
-            head = CoordinateHead(HeadConfig(**header["head"]))
+            config = HeadConfig(**header["head"])
+            if config.in_channels != FEATURE_CHANNELS:
+                msg = f"head.in_channels is {config.in_channels}, the encoder's {FEATURE_CHANNELS}"
+                raise SceneMapError(msg)
+            head = CoordinateHead(config)
             _load_weights(head, folder / WEIGHTS_FILE)
             return cls(
                 name=str(header["name"]),
                 frame_id=str(header["frame_id"]),
                 head=head.eval().requires_grad_(requires_grad=False),
                 camera=_camera_from(header["camera"]),
-                bounds=np.array([header["bounds"]["min"], header["bounds"]["max"]], dtype=float),
+                bounds=_bounds_from(header["bounds"]),
                 calibration=Calibration(**header["calibration"]),
                 map_T_scene=_pose_from(header["map_T_scene"]),
                 training=dict(header["training"]),
@@ -118,7 +123,11 @@ class SceneMap:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise SceneMapError where writing a scene map would destroy something else."""
+    """Raise SceneMapError where a scene map cannot be written, or would destroy something else."""
+    parent = next(path for path in folder.resolve().parents if path.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        msg = f"{folder} cannot be written: {parent} is not a folder that you may write to"
+        raise SceneMapError(msg)
     if not folder.exists() or (folder / HEADER_FILE).is_file():
         return
     if not folder.is_dir() or any(folder.iterdir()):
@@ -178,6 +187,14 @@ def _stored_weights(head: CoordinateHead) -> dict[str, torch.Tensor]:
 
 def _camera_from(fields: dict[str, Any]) -> Camera:
     return Camera(**{**fields, "distortion": tuple(fields["distortion"])})
+
+
+def _bounds_from(fields: dict[str, Any]) -> NDArray[np.float64]:
+    bounds = np.array([fields["min"], fields["max"]], dtype=np.float64)
+    if bounds.shape != (2, 3) or not np.isfinite(bounds).all():
+        msg = "bounds are not two corners of a box"
+        raise ValueError(msg)
+    return bounds
 
 
 def _pose_from(rows: Any) -> NDArray[np.float64]:

@@ -42,7 +42,7 @@ class CoordinateLossConfig:
 
     def clamp_at(self, progress: float) -> float:
         """Width of the clamp in px at ``progress`` in [0, 1]: slow at first, fast at the end."""
-        remaining = max(0.0, 1.0 - progress**2) ** 0.5
+        remaining = math.sqrt(max(0.0, 1.0 - progress**2))
         return self.clamp_end + (self.clamp_start - self.clamp_end) * remaining
 
 

@@ -20,6 +20,7 @@ from dsac_core.scene.scene_map import Calibration, SceneMap
 from dsac_core.training.calibration import calibrate
 from dsac_core.training.coordinate_loss import coordinate_loss
 from dsac_core.training.encoded_recording import encode_recording
+from dsac_core.training.muon import Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def map_scene(
         head=head,
         camera=recording.camera,
         bounds=_bounds(head, recording.cells, config),
-        calibration=Calibration(config.min_reliability, min_inlier_ratio=0.5, covariance_scale=1.0),
+        calibration=Calibration(config.min_reliability, min_support=0.5, covariance_scale=1.0),
         training={
             "dataset": dataset.name,
             "split": split,
@@ -134,22 +135,26 @@ def _train(
     device = head.feature_mean.device
     dtype = training_dtype(device)
     generator = torch.Generator().manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(
-        head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    hidden = head.hidden_matrices()
+    others = [p for p in head.parameters() if not any(p is matrix for matrix in hidden)]
+    optimizers = {
+        Muon(hidden, precision=dtype): config.hidden_learning_rate,
+        torch.optim.AdamW(others, weight_decay=config.weight_decay): config.learning_rate,
+    }
     iteration, running_loss = 0, math.nan
     while (done := clock(iteration)) < 1.0:
         warmup = min(1.0, (iteration + 1) / config.warmup_iterations)
-        rate = config.learning_rate * warmup * 0.5 * (1.0 + math.cos(math.pi * done))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        schedule = warmup * 0.5 * (1.0 + math.cos(math.pi * done))
         batch = cells.draw(config.batch_size, generator)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             predicted = head(batch.features_BC)
         loss, valid = coordinate_loss(predicted, batch, config.loss, done)
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        for optimizer, highest_rate in optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = highest_rate * schedule
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         iteration += 1
         if iteration % 20 == 0:
             value = loss.item()

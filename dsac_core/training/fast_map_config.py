@@ -17,7 +17,8 @@ class FastMapConfig:
     budget_seconds: float = 120.0  # wall time for all of it: reading, encoding, training, checking
     iterations: int | None = None  # train for exactly so many instead of by the clock
     batch_size: int = 2048  # cells
-    learning_rate: float = 3e-3  # at its highest; falls to zero as a cosine
+    hidden_learning_rate: float = 0.04  # of Muon, at its highest; falls to zero as a cosine
+    learning_rate: float = 3e-3  # of AdamW, for the other parameters, likewise
     warmup_iterations: int = 100
     weight_decay: float = 1e-2
     min_reliability: float = 0.05  # cells that XFeat finds less matchable are not used
@@ -42,7 +43,13 @@ class FastMapConfig:
         if not 0 < self.held_out_share < 0.5:
             msg = f"held_out_share must be between 0 and 0.5, got {self.held_out_share}"
             raise ConfigError(msg)
-        for name in ("batch_size", "buffer_cells", "max_frames", "max_held_out", "held_out_stretches"):
+        for name in (
+            "batch_size",
+            "buffer_cells",
+            "max_frames",
+            "max_held_out",
+            "held_out_stretches",
+        ):
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, got {getattr(self, name)}"
                 raise ConfigError(msg)

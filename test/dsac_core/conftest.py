@@ -223,7 +223,9 @@ def scene_map() -> SceneMap:
         name="lab",
         frame_id="map",
         head=head.eval().requires_grad_(requires_grad=False),
-        camera=Camera(640, 480, 525.0, 520.0, 319.5, 239.5, "plumb_bob", (0.1, -0.2, 0.0, 0.0, 0.0)),
+        camera=Camera(
+            640, 480, 525.0, 520.0, 319.5, 239.5, "plumb_bob", (0.1, -0.2, 0.0, 0.0, 0.0)
+        ),
         bounds=np.array([[-1.0, -2.0, 0.0], [3.0, 4.0, 2.5]]),
         calibration=Calibration(0.05, 0.21, 3.5),
         map_T_scene=_rigid([1.0, 2.0, 3.0], [0.1, 0.2, 0.3]),

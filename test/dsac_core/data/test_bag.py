@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dsac_core.data.bag import Bag, BagTopics
+from dsac_core.data.bag import Bag
+from dsac_core.data.bag_topics import BagTopics
 from dsac_core.data.open_dataset import choose_split, open_dataset
 from dsac_core.errors import CameraError, DatasetError, DsacError
 from dsac_core.geometry.camera import Camera
@@ -226,9 +227,7 @@ def test_frames_that_nothing_joins(robot_bag: Any, write_bag: Any) -> None:
     assert "'camera'" in message
 
 
-def test_a_tf_tree_with_a_loop_is_no_endless_loop(
-    robot_bag: Any, write_bag: Any, ros: Any
-) -> None:
+def test_a_tf_tree_with_a_loop_is_no_endless_loop(robot_bag: Any, write_bag: Any, ros: Any) -> None:
     messages = without(robot_bag.messages, "/tf_static")
     loop = ros.transforms(("a", "camera", np.eye(4)), ("camera", "a", np.eye(4)))
     assert "does not join" in error_of(write_bag([("/tf_static", 0.0, loop), *messages]))

@@ -48,7 +48,9 @@ def test_the_pose_is_that_of_the_colour_camera(seven_scenes: Any) -> None:
     in_depth = np.array([0.3, -0.2, 2.0, 1.0])
     for frame in open_dataset(seven_scenes.path).frames("train"):
         in_world = seven_scenes.poses[frame.name] @ in_depth
-        np.testing.assert_allclose(frame.world_T_cam @ COLOUR_T_DEPTH @ in_depth, in_world, atol=1e-5)
+        np.testing.assert_allclose(
+            frame.world_T_cam @ COLOUR_T_DEPTH @ in_depth, in_world, atol=1e-5
+        )
         assert 0.02 < pose_error(frame.world_T_cam, seven_scenes.poses[frame.name])[0] < 0.03
 
 
@@ -136,7 +138,7 @@ def test_a_file_name_without_a_number_is_no_traceback(seven_scenes: Any) -> None
     for file in folder.glob("frame-000005.*"):
         file.rename(folder / file.name.replace("000005", "last"))
     dataset = open_dataset(seven_scenes.path)
-    assert [frame.name for frame in dataset.frames("train")][0] == "seq-01/frame-000000"
+    assert next(frame.name for frame in dataset.frames("train")) == "seq-01/frame-000000"
 
 
 def test_an_unknown_split_lists_those_there_are(seven_scenes: Any) -> None:

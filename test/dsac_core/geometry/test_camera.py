@@ -98,7 +98,9 @@ def test_distortion_is_that_of_opencv(name: str) -> None:
     coefficients = np.array(camera.distortion)
     zero = np.zeros(3)
     if camera.distortion_model == "equidistant":
-        seen, _ = cv2.fisheye.projectPoints(points[:, None], zero, zero, camera.matrix, coefficients)
+        seen, _ = cv2.fisheye.projectPoints(
+            points[:, None], zero, zero, camera.matrix, coefficients
+        )
     else:
         seen, _ = cv2.projectPoints(points, zero, zero, camera.matrix, coefficients)
     ideal = (points @ camera.matrix.T)[:, :2] / points[:, 2:]

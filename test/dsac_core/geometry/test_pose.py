@@ -133,7 +133,9 @@ def test_transported_covariance_is_that_of_sampled_poses() -> None:
     samples = np.random.default_rng(4).multivariate_normal(np.zeros(6), covariance, 12_000)
     a_T_c = A_T_B @ B_T_C
     errors = [difference(perturbed(A_T_B, sample) @ B_T_C, a_T_c) for sample in samples]
-    assert_covariances_agree(np.cov(np.array(errors).T), transport_covariance(covariance, A_T_B, B_T_C))
+    assert_covariances_agree(
+        np.cov(np.array(errors).T), transport_covariance(covariance, A_T_B, B_T_C)
+    )
 
 
 def test_transport_there_and_back_changes_nothing() -> None:

@@ -108,11 +108,15 @@ def test_symmetric_and_positive_definite_in_single_precision() -> None:
     covariance = pnp_covariance(single, poses.float(), inliers)
     torch.testing.assert_close(covariance, covariance.transpose(1, 2), rtol=0, atol=0)
     assert (torch.linalg.eigvalsh(covariance) > 0).all()
-    torch.testing.assert_close(covariance, pnp_covariance(given, poses, inliers), rtol=0.01, atol=1e-9)
+    torch.testing.assert_close(
+        covariance, pnp_covariance(given, poses, inliers), rtol=0.01, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("kind", ["no inlier", "three inliers", "one point", "two points", "a line"])
+@pytest.mark.parametrize(
+    "kind", ["no inlier", "three inliers", "one point", "two points", "a line"]
+)
 def test_what_the_inliers_leave_open_is_infinite(kind: str, dtype: torch.dtype) -> None:
     scene = Scene(30)
     inliers = torch.ones(1, 30, dtype=torch.bool)

@@ -140,9 +140,7 @@ def test_an_image_without_a_pose_does_not_take_the_batch_with_it() -> None:
     given = stack(grids)
     given.points_BN3[1] = torch.nan
     given.weights_BN[2] = 0.0
-    given = Correspondences(
-        given.pixels_BN2, given.points_BN3, given.weights_BN, given.focal_B2
-    )
+    given = Correspondences(given.pixels_BN2, given.points_BN3, given.weights_BN, given.focal_B2)
     result = estimate(given, config=RansacConfig(max_draws=8192))
     assert result.found_B.tolist()[:3] == [True, False, False]
     assert result.found_B[4]
@@ -284,9 +282,7 @@ def test_the_score_is_the_soft_inlier_count_of_the_pose() -> None:
     result = estimate(given)
     in_camera = grid.points @ result.cam_T_world_B34[0, :, :3].double().numpy().T
     in_camera += result.cam_T_world_B34[0, :, 3].double().numpy()
-    error = np.linalg.norm(
-        in_camera[:, :2] / in_camera[:, 2:] * grid.focal - grid.pixels, axis=1
-    )
+    error = np.linalg.norm(in_camera[:, :2] / in_camera[:, 2:] * grid.focal - grid.pixels, axis=1)
     error = np.where(in_camera[:, 2] > 0.01, error, 1e4)
     expected = (1 / (1 + np.exp(np.clip(0.5 * error - 5.0, -50, 50)))).sum()
     assert float(result.score_B[0]) == pytest.approx(expected, rel=1e-3)

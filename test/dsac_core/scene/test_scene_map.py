@@ -178,7 +178,7 @@ def test_weights_with_a_tensor_missing(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"calibration": {"min_reliability": 0.1, "min_inlier_ratio": 2.0, "covariance_scale": 1}},
+        {"calibration": {"min_reliability": 0.1, "min_support": 2.0, "covariance_scale": 1}},
         {"calibration": {"min_reliability": 0.1}},
         {"calibration": None},
         {"camera": {"width": 640}},

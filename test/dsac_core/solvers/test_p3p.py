@@ -24,7 +24,9 @@ class Problems:
         in_camera = rays * depth
         self.rays = rays / np.linalg.norm(rays, axis=2, keepdims=True)
         # X_cam = R X + t
-        self.points = np.einsum("nji,npj->npi", self.rotation, in_camera - self.translation[:, None])
+        self.points = np.einsum(
+            "nji,npj->npi", self.rotation, in_camera - self.translation[:, None]
+        )
 
     def solve(self, dtype: torch.dtype = torch.float64) -> P3PSolutions:
         return solve(self.rays, self.points, dtype)

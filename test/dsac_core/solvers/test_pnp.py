@@ -27,7 +27,12 @@ class Views:
     """B images with N noisy correspondences each and H poses near the truth."""
 
     def __init__(
-        self, batch: int = 1, hypotheses: int = 1, count: int = 60, seed: int = 0, noise: float = 1.0
+        self,
+        batch: int = 1,
+        hypotheses: int = 1,
+        count: int = 60,
+        seed: int = 0,
+        noise: float = 1.0,
     ) -> None:
         rng = np.random.default_rng(seed)
         rotation = Rotation.random(batch, random_state=seed).as_matrix()
@@ -46,16 +51,18 @@ class Views:
         self.weights = torch.ones(batch, hypotheses, count, dtype=torch.float64)
 
     def refine(self, **options: object) -> torch.Tensor:
-        return refine_pnp(
-            self.start, self.points, self.pixels, self.weights, self.focal, **options
-        )
+        return refine_pnp(self.start, self.points, self.pixels, self.weights, self.focal, **options)
 
 
 def test_the_residual_is_that_of_cv2_project_points() -> None:
     views = Views()
     pose = views.start[0, 0].numpy()
     seen, _ = cv2.projectPoints(
-        views.points[0].numpy(), cv2.Rodrigues(pose[:, :3])[0], pose[:, 3], np.diag([*FOCAL, 1]), None
+        views.points[0].numpy(),
+        cv2.Rodrigues(pose[:, :3])[0],
+        pose[:, 3],
+        np.diag([*FOCAL, 1]),
+        None,
     )
     expected = seen[:, 0] - views.pixels[0].numpy()
     (x, y), _ = reproject(views.start, views.points, views.pixels, views.focal)

@@ -27,7 +27,7 @@ def frame(name: str) -> Frame:
 
 def estimate(rigid: Any, error: float, inliers: int, sigma: float = 0.001) -> PoseEstimate:
     pose = rigid([error, 0.0, 0.0])
-    return PoseEstimate(pose, sigma**2 * np.eye(6), True, inliers, 1000, 0.5, "")  # noqa: FBT003
+    return PoseEstimate(pose, sigma**2 * np.eye(6), True, inliers, 1000, 0.5, "")
 
 
 def is_mirror_image(seen: Frame) -> bool:
@@ -39,7 +39,7 @@ def test_the_threshold_lies_between_chance_and_the_weak_good_ones(rigid: Any) ->
         return estimate(rigid, 0.01, 80 if is_mirror_image(seen) else 500)
 
     calibration, record = calibrate(PROVISIONAL, [frame(str(i)) for i in range(10)], relocalize)
-    assert 0.08 < calibration.min_inlier_ratio < 0.5
+    assert 0.08 < calibration.min_support < 0.5
     assert calibration.min_reliability == 0.05
     assert record["held_out_frames"] == record["held_out_localized_10cm_5deg"] == 10
 
@@ -61,8 +61,10 @@ def test_the_scale_makes_the_mean_normalised_error_six(rigid: Any) -> None:
 def test_a_map_that_localizes_nothing_is_none(kind: str, rigid: Any) -> None:
     def relocalize(_: Frame) -> PoseEstimate:
         if kind == "none":
-            return PoseEstimate(None, None, False, 0, 100, 0.0, "")  # noqa: FBT003
-        return estimate(rigid, 1.0 if kind == "wrong" else 0.01, 500, 1.0 if kind == "wrong" else np.inf)
+            return PoseEstimate(None, None, False, 0, 100, 0.0, "")
+        return estimate(
+            rigid, 1.0 if kind == "wrong" else 0.01, 500, 1.0 if kind == "wrong" else np.inf
+        )
 
     with pytest.raises(DatasetError, match="no held-out frame was localized"):
         calibrate(PROVISIONAL, [frame("a")], relocalize)

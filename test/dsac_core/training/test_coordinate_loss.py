@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -43,7 +44,9 @@ def cells(count: int = 200, *, depth: bool = True) -> tuple[torch.Tensor, CellBa
     return torch.from_numpy(points), batch
 
 
-def loss_of_one_cell(point: np.ndarray, batch: CellBatch, n: int, width: float) -> tuple[float, bool]:
+def loss_of_one_cell(
+    point: np.ndarray, batch: CellBatch, n: int, width: float
+) -> tuple[float, bool]:
     pose = batch.cam_T_world_B34[n].numpy()
     fx, fy, cx, cy = batch.intrinsics_B4[n].tolist()
     u, v = batch.pixels_B2[n].tolist()
@@ -59,7 +62,9 @@ def loss_of_one_cell(point: np.ndarray, batch: CellBatch, n: int, width: float) 
         valid = error < CONFIG.max_reprojection_error
     if measured > 0:
         valid = valid and np.linalg.norm(offset) < CONFIG.depth_tolerance * measured
-    return (width * math.tanh(error / width) if valid else float(np.abs(offset).sum())), valid
+    if valid:
+        return (error if error < width else 2 * math.sqrt(width * error) - width), True
+    return CONFIG.pull * math.sqrt(offset @ offset + 1e-12) * fx / target, False
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.6, 1.0])
@@ -97,7 +102,7 @@ def test_the_gradient_is_finite_everywhere() -> None:
 def test_the_clamp_tightens_from_start_to_end() -> None:
     widths = [CONFIG.clamp_at(progress) for progress in np.linspace(0, 1, 11)]
     assert (widths[0], widths[-1]) == (50.0, 1.0)
-    assert all(before > after for before, after in zip(widths, widths[1:], strict=False))
+    assert all(before > after for before, after in itertools.pairwise(widths))
     assert CONFIG.clamp_at(1.5) == 1.0
     assert CONFIG.clamp_at(0.6) == pytest.approx(1 + 49 * 0.8)
 
