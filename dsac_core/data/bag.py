@@ -100,7 +100,8 @@ class Bag:
                 arrived[topic] = reader.deserialize(raw, kind)
                 if len(arrived) == (2 if stamp in paired else 1):
                     wanted.remove(stamp)
-                    yield self._frame(stamp, *(waiting.pop(stamp).get(t) for t in topics))
+                    del waiting[stamp]
+                    yield self._frame(stamp, *(arrived.get(topic) for topic in topics))
 
     def _frame(self, stamp: int, image: Any, depth: Any | None = None) -> Frame:
         where = f"bag {self.name}, {self._image}"

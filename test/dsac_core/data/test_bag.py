@@ -92,7 +92,9 @@ def test_depth_in_metres_with_every_kind_of_no_reading(
     depth[0, :4] = [np.nan, np.inf, -np.inf, -1.0]
     message = ros.image(robot_bag.times[0], depth, "32FC1")
     messages.append(("/camera/depth/image_raw", robot_bag.times[0], message))
-    (frame,) = Bag(write_bag(messages)).frames("all", with_depth=True)
+    frames = list(Bag(write_bag(messages)).frames("all", with_depth=True))
+    (frame,) = (frame for frame in frames if frame.depth is not None)
+    assert len(frames) > 1  # images without depth come without it
     assert frame.depth[0, :4].tolist() == [0, 0, 0, 0]
     assert frame.depth[1, 1] == 1.25
 

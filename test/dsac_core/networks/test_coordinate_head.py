@@ -69,6 +69,7 @@ def test_every_parameter_gets_a_gradient_and_no_buffer_does() -> None:
 
 
 @pytest.mark.parametrize("name", ["in_channels", "width", "blocks"])
-def test_sizes_that_are_none_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
-        HeadConfig(**{name: 0})
+@pytest.mark.parametrize("size", [0, 10**6])
+def test_sizes_that_cannot_be_are_refused(name: str, size: int) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be between 1 and 4096, got {size}"):
+        HeadConfig(**{name: size})

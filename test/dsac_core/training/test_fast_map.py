@@ -77,7 +77,6 @@ def test_it_localizes_views_that_it_was_not_trained_on(
     assert near >= 6
 
 
-@pytest.mark.xfail(reason="15 of 44 reliable cells agree by chance: the ratio needs a least count")
 def test_noise_is_not_localized(mapped: SceneMap, recording: Recording) -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (240, 320, 3), dtype=np.uint8)
