@@ -6,7 +6,7 @@ SHELL := bash
 
 ENV := . tools/env.sh
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test lint bench format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: setup ## all tests; ARGS="-k pose" for some
 
 lint: setup ## ruff and mypy
 	@$(ENV) && ruff check . && ruff format --check . && mypy
+
+bench: setup ## measurements that are too long for tests, beside other software
+	@$(ENV) && python3 -m bench.ransac
 
 format: setup ## let ruff put the layout right
 	@$(ENV) && ruff check --fix . ; ruff format .

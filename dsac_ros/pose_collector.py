@@ -78,6 +78,7 @@ class PoseCollector:
                 localized=message.localized,
                 latency=message.latency,
                 reason=message.reason,
+                stages=dict(zip(message.stage_names, message.stage_seconds, strict=False)),
             )
         )
 

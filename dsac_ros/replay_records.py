@@ -39,6 +39,7 @@ class ReceivedStatus:
     localized: bool
     latency: float  # s, measured in the node
     reason: str
+    stages: dict[str, float] = field(default_factory=dict)  # s by stage
 
 
 @dataclass(frozen=True)

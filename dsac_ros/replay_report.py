@@ -54,6 +54,7 @@ class Comparison:
     without_truth: int  # images at whose stamp the truth is not known
     node_latencies: list[float] = field(default_factory=list)  # s, arrival to published
     tf_errors: list[float] = field(default_factory=list)  # m, of the body through map -> odom
+    stages: dict[str, list[float]] = field(default_factory=dict)  # s by stage of the node's work
 
     @property
     def localized(self) -> list[FrameResult]:
@@ -87,6 +88,9 @@ class Comparison:
             "map_to_odom_cm": _median([100 * error for error in self.tf_errors]),
             "latency_ms": _spread([f.latency for f in found]),
             "node_latency_ms": _spread(self.node_latencies),
+            "stage_ms": {
+                name: _median([1000 * s for s in times]) for name, times in self.stages.items()
+            },
         }
 
 
@@ -110,6 +114,10 @@ def compare(
     answers = _answers(sent, received.poses)
     frames = [_judge(frame, answers.get(i), truth) for i, frame in enumerate(sent)]
     reported = [status for status in received.statuses if status.stamp in stamps]
+    stages: dict[str, list[float]] = {}
+    for status in reported:
+        for name, seconds in status.stages.items():
+            stages.setdefault(name, []).append(seconds)
     errors = []
     for transform in received.transforms:
         body_in_odom = odometry.at(transform.stamp)
@@ -122,6 +130,7 @@ def compare(
         without_truth=sum(truth.at(frame.stamp) is None for frame in sent),
         node_latencies=[status.latency for status in reported],
         tf_errors=errors,
+        stages=stages,
     )
 
 
@@ -145,6 +154,9 @@ def table(summary: dict[str, Any]) -> str:
         ("latency p50, p95", _times(summary["latency_ms"], "image sent to pose received")),
         ("", _times(summary["node_latency_ms"], "within the node")),
     ]
+    if summary["stage_ms"]:
+        parts = ", ".join(f"{name} {median:.0f}" for name, median in summary["stage_ms"].items())
+        rows.append(("", f"{parts} ms  (medians by stage)"))
     if summary["without_truth"]:
         rows.insert(1, ("without truth", f"{summary['without_truth']}  (count as missed)"))
     width = max(len(name) for name, _ in rows)

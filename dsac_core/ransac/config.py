@@ -14,10 +14,12 @@ class RansacConfig:
 
     hypotheses: int = 64  # M: kept at most per image
     inlier_threshold: float = 10.0  # tau, px
+    scored_correspondences: int = 1000  # at most, to choose among hypotheses
     max_draws: int = 65_536  # minimal sets per image before giving up
     draws_per_round: int = 1024
     confidence: float = 0.9999  # of having drawn an all-inlier set, at which sampling may stop
     max_refinements: int = 100  # solves on the inliers, until the inlier set rests
+    resting_share: float = 0.005  # of the inliers may still change in a set that rests
     min_inliers: int = 8  # below it there is no pose
 
     def __post_init__(self) -> None:
@@ -25,6 +27,7 @@ class RansacConfig:
         positive = {
             "hypotheses": self.hypotheses,
             "inlier_threshold": self.inlier_threshold,
+            "scored_correspondences": self.scored_correspondences,
             "max_draws": self.max_draws,
             "draws_per_round": self.draws_per_round,
             "max_refinements": self.max_refinements,

@@ -65,3 +65,12 @@ class Correspondences:
     def count_B(self) -> torch.Tensor:
         """How many correspondences of each image take part."""
         return (self.weights_BN > 0).sum(dim=1)
+
+    def subset(self, rows: torch.Tensor) -> Correspondences:
+        """The correspondences at ``rows``, the same ones of each image."""
+        return Correspondences(
+            self.pixels_BN2[:, rows],
+            self.points_BN3[:, rows],
+            self.weights_BN[:, rows],
+            self.focal_B2,
+        )

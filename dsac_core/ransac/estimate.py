@@ -68,13 +68,14 @@ def _refine(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Solve on the inliers until the inlier set rests (Eq. 32), or swings between two."""
     usable = (correspondences.weights_BN > 0)[:, None]
-    history: list[torch.Tensor] = []
+    earlier: list[torch.Tensor] = []
     for _ in range(config.max_refinements):
         errors = estimator.errors(correspondences, poses_B134)
         inliers = (errors < config.inlier_threshold) & usable
-        if any(torch.equal(inliers, earlier) for earlier in history[-2:]):
+        may_change = config.resting_share * inliers.sum(dim=-1)
+        if any((((inliers ^ before).sum(dim=-1)) <= may_change).all() for before in earlier[-2:]):
             break
-        history.append(inliers)
+        earlier.append(inliers)
         weights = inliers * correspondences.weights_BN[:, None]
         poses_B134 = estimator.refine(correspondences, poses_B134, weights)
     return poses_B134, inliers[:, 0]

@@ -35,7 +35,8 @@ def sample_hypotheses(
     Sampling goes in growing rounds. It ends with ``config.hypotheses`` per image, or once so many
     sets were drawn that with ``config.confidence`` one had only inliers of the best pose yet, or
     after ``config.max_draws``; so a hopeless image costs a bounded time. A set whose pose misses
-    one of its own points by the inlier threshold is dropped.
+    one of its own points by the inlier threshold is dropped. Scores are those of at most
+    ``config.scored_correspondences``, drawn at random: enough to tell which hypothesis is best.
     """
     usable_BN = correspondences.weights_BN > 0
     batch = len(usable_BN)
@@ -51,6 +52,8 @@ def sample_hypotheses(
     # A hopeless image must not take the others of its batch with it: it draws, but keeps nothing.
     probabilities = torch.where(hopeless_B[:, None], 1.0, correspondences.weights_BN)
     probabilities = probabilities.cpu()  # the generator lives on the CPU
+    scored = _scoring_subset(correspondences, config, generator)
+    scored_weights, scored_count_B = scored.weights_BN, scored.count_B.clamp_min(1)
     while draws < config.max_draws:
         size = min(size, config.max_draws - draws)
         sets = torch.multinomial(
@@ -66,10 +69,10 @@ def sample_hypotheses(
             order = torch.sort(fits.to(torch.uint8), dim=1, descending=True, stable=True).indices
             order = order[:, :kept]
             new_poses = new_poses.gather(1, order[:, :, None, None].expand(-1, -1, 3, 4))
-            errors = estimator.errors(correspondences, new_poses)
-            new_scores = soft_inlier_count(errors, correspondences.weights_BN, config)
+            errors = estimator.errors(scored, new_poses)
+            new_scores = soft_inlier_count(errors, scored_weights, config)
             new_scores = new_scores.masked_fill(~fits.gather(1, order), -torch.inf)
-            counts = hard_inlier_count(errors, correspondences.weights_BN, config)
+            counts = hard_inlier_count(errors, scored_weights, config)
             best_inliers_B = torch.maximum(best_inliers_B, counts.amax(dim=1))
             scores_BH = torch.cat([scores_BH, new_scores], dim=1)
             poses_BH34 = torch.cat([poses_BH34, new_poses], dim=1)
@@ -77,9 +80,19 @@ def sample_hypotheses(
             scores_BH, best = scores_BH[:, : config.hypotheses], best[:, : config.hypotheses]
             poses_BH34 = poses_BH34.gather(1, best[:, :, None, None].expand(-1, -1, 3, 4))
         enough = (accepted_B >= config.hypotheses) | hopeless_B
-        ratio = (best_inliers_B / usable_BN.sum(dim=1)).clamp(1e-6, 1 - 1e-6).double()
+        ratio = (best_inliers_B / scored_count_B).clamp(1e-6, 1 - 1e-6).double()
         needed = math.log(1.0 - config.confidence) / torch.log1p(-(ratio**estimator.sample_size))
         if (enough | (needed <= draws)).all():
             break
         size = min(4 * size, 8 * config.draws_per_round)
     return Hypotheses(poses_BH34, scores_BH, draws)
+
+
+def _scoring_subset(
+    correspondences: Correspondences, config: RansacConfig, generator: torch.Generator
+) -> Correspondences:
+    count = correspondences.weights_BN.shape[1]
+    if count <= config.scored_correspondences:
+        return correspondences
+    rows = torch.randperm(count, generator=generator)[: config.scored_correspondences]
+    return correspondences.subset(rows.to(correspondences.weights_BN.device))

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dsac_core.training.fast_map_config import FastMapConfig
 
 MIN_FRAMES = 10
-_MAX_ENCODING_SHARE = 0.4  # of the budget: a longer recording is thinned to fit
-_READING_SECONDS = 0.01  # to read and decode an image, roughly
+_ENCODING_SHARE = 0.4  # of the budget: where encoding would take more, images are left out
+_GRACE = 2.0  # seconds: the first run of anything is slow
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def encode_recording(
     device: torch.device,
     progress: Progress,
 ) -> EncodedRecording:
-    """Encode a split, frame by frame in its order; memory is bounded by the configuration.
+    """Encode a split, frame by frame in its order; memory and time are bounded by ``config``.
 
     Raises:
         DatasetError: There are too few frames, or none has texture.
@@ -56,7 +56,7 @@ def encode_recording(
     if count < MIN_FRAMES:
         msg = f"{dataset.name} has {count} posed images: mapping needs at least {MIN_FRAMES}"
         raise DatasetError(msg)
-    chosen = spread_indices(count, _affordable_frames(config, encoder, device))
+    chosen = spread_indices(count, config.max_frames)
     share = min(config.held_out_share, config.max_held_out / len(chosen))
     aside = held_out_positions(len(chosen), share, config.held_out_stretches)
     capacity = min(config.buffer_cells, 10_000 * len(chosen))
@@ -65,12 +65,14 @@ def encode_recording(
     generator = torch.Generator().manual_seed(config.seed)
     held_out, positions = [], []
     camera: Camera | None = None
+    started = time.perf_counter()
     frames = dataset.frames(split, indices=chosen, with_depth=config.use_depth)
     for position, frame in enumerate(frames):
         camera = camera or frame.camera
+        done = position / len(chosen)
         if position in aside:
             held_out.append(frame)
-        else:
+        elif not _is_behind(time.perf_counter() - started, done, config):
             _add_cells(frame, camera, cells, per_image, config, encoder, device, generator)
             positions.append(frame.world_T_cam[:3, 3])
         progress("encoding", (position + 1) / len(chosen), f"image {position + 1}/{len(chosen)}")
@@ -78,6 +80,15 @@ def encode_recording(
         msg = f"{dataset.name}: no image has enough texture to map from"
         raise DatasetError(msg)
     return EncodedRecording(cells, held_out, camera, np.array(positions))
+
+
+def _is_behind(elapsed: float, done: float, config: FastMapConfig) -> bool:
+    """Whether encoding is too slow for its share of the budget, so that an image is left out.
+
+    Asked before each image, this thins a recording evenly on a machine that cannot keep up.
+    """
+    by_the_clock = config.iterations is None
+    return by_the_clock and elapsed > _GRACE + done * _ENCODING_SHARE * config.budget_seconds
 
 
 def held_out_positions(count: int, share: float, stretches: int) -> set[int]:
@@ -130,17 +141,3 @@ def _depth_at(
     nearest = np.rint((pixels_N2 + 0.5) * scale - 0.5).astype(np.int64)
     columns, rows = np.clip(nearest[:, 0], 0, width - 1), np.clip(nearest[:, 1], 0, height - 1)
     return np.asarray(depth_HW[rows, columns], dtype=np.float32)
-
-
-def _affordable_frames(config: FastMapConfig, encoder: ImageEncoder, device: torch.device) -> int:
-    """How many frames to encode, so that enough of the budget remains to learn from them."""
-    if config.iterations is not None:
-        return config.max_frames
-    probe = torch.zeros(480, 640, dtype=torch.uint8, device=device)
-    seconds = float("inf")
-    for _ in range(3):
-        started = time.perf_counter()
-        encoder(probe).reliability_N.sum().item()
-        seconds = min(seconds, time.perf_counter() - started)
-    affordable = int(_MAX_ENCODING_SHARE * config.budget_seconds / (seconds + _READING_SECONDS))
-    return max(MIN_FRAMES, min(config.max_frames, affordable))

@@ -46,7 +46,7 @@ def answer(i: int, error: float = 0.0, yaw: float = 0.0, latency: float = 0.05) 
 
 
 def status(i: int, *, localized: bool = True) -> ReceivedStatus:
-    return ReceivedStatus(i * 100 * MS, localized, 0.04, "")
+    return ReceivedStatus(i * 100 * MS, localized, 0.04, "", {"encode": 0.02, "ransac": 0.01})
 
 
 def test_every_frame_sent_counts() -> None:
@@ -65,6 +65,8 @@ def test_every_frame_sent_counts() -> None:
     assert summary["max_translation_cm"] == pytest.approx(300.0)
     assert summary["latency_ms"]["p50"] == pytest.approx(50.0)
     assert summary["node_latency_ms"]["p95"] == pytest.approx(40.0)
+    assert summary["stage_ms"] == pytest.approx({"encode": 20.0, "ransac": 10.0})
+    assert "encode 20, ransac 10 ms" in table(summary)
 
 
 def test_frames_without_truth_are_missed_not_left_out() -> None:
