@@ -3,29 +3,22 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.typesys import Stores, get_typestore
-
+from dsac_core.data.bag_poses import PoseTrack, read_track
+from dsac_core.data.bag_reader import messages, open_bag, stamp_nanoseconds
+from dsac_core.data.bag_topics import IMAGE_TYPES, POSE_TYPES
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.pose import from_quaternion
-from dsac_ros.trajectory import Trajectory
+from dsac_core.geometry.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
     from rosbags.interfaces import Connection
     from typing_extensions import Self
 
-    FloatArray = NDArray[np.float64]
-
-IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-TF_TYPE = "tf2_msgs/msg/TFMessage"
 NANOSECONDS = 1_000_000_000
 
 
@@ -45,22 +38,14 @@ class Bag:
         if self.path.suffix == ".bag":
             msg = f"bag '{self.path}' is of ROS 1: convert it with rosbags-convert first"
             raise DatasetError(msg)
-        try:
-            # Bags of Humble and older do not tell their message definitions.
-            store = get_typestore(Stores.ROS2_HUMBLE)
-            self._reader = AnyReader([self.path], default_typestore=store)
-        except (AnyReaderError, OSError, ValueError) as error:
-            raise self._unreadable(error) from error
+        self._opened = open_bag(self.path)
 
     def __enter__(self) -> Self:
-        try:
-            self._reader.open()
-        except (AnyReaderError, OSError, ValueError) as error:
-            raise self._unreadable(error) from error
+        self._reader = self._opened.__enter__()
         return self
 
-    def __exit__(self, *_exception: object) -> None:
-        self._reader.close()
+    def __exit__(self, *exception: Any) -> None:
+        self._opened.__exit__(*exception)
 
     @property
     def types(self) -> dict[str, str]:
@@ -119,65 +104,25 @@ class Bag:
         msg = f"bag '{self.path}' has {what}: name one; its topics: {self.listing()}"
         raise DatasetError(msg)
 
-    def poses(self, topic: str) -> Trajectory:
+    def poses(self, topic: str) -> PoseTrack:
         """The poses on an Odometry, PoseStamped or PoseWithCovarianceStamped topic.
 
         Raises:
             DatasetError: The topic is missing or of another type.
         """
         kind = self.require(topic, "poses")
-        samples = []
-        for _, _, raw in self._read(topic):
-            message: Any = self._reader.deserialize(raw, kind)
-            pose: Any = getattr(message, "pose", None)
-            pose = getattr(pose, "pose", pose)  # with a covariance it lies one deeper
-            if not hasattr(pose, "orientation"):
-                msg = f"bag '{self.path}': '{topic}' is {kind}, which carries no pose"
-                raise DatasetError(msg)
-            at, turn = pose.position, pose.orientation
-            samples.append((_stamp(message.header.stamp), _pose(at, turn)))
-        return Trajectory(samples)
+        if kind not in POSE_TYPES:
+            msg = f"bag '{self.path}': '{topic}' is {kind}, which carries no pose"
+            raise DatasetError(msg)
+        return read_track(self._reader, topic)
 
     def transforms(self, parent: str, child: str) -> Trajectory:
         """parent_T_child from the topic /tf, where it was recorded directly; empty otherwise."""
         samples = []
-        for _, _, raw in self._read("/tf"):
-            message: Any = self._reader.deserialize(raw, TF_TYPE)
+        for message in messages(self._reader, "/tf"):
             for found in message.transforms:
                 if (found.header.frame_id, found.child_frame_id) == (parent, child):
-                    part = found.transform
-                    samples.append(
-                        (_stamp(found.header.stamp), _pose(part.translation, part.rotation))
-                    )
+                    p, q = found.transform.translation, found.transform.rotation
+                    pose = from_quaternion([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
+                    samples.append((stamp_nanoseconds(found.header.stamp), pose))
         return Trajectory(samples)
-
-    def child_frame(self, topic: str) -> str:
-        """The child frame of the first message of an Odometry topic; empty for other types."""
-        for _, _, raw in self._read(topic):
-            message: Any = self._reader.deserialize(raw, self.types[topic])
-            return str(getattr(message, "child_frame_id", ""))
-        return ""
-
-    def _read(self, topic: str) -> Iterator[tuple[Connection, int, bytes]]:
-        chosen = [c for c in self._reader.connections if c.topic == topic]
-        if chosen:
-            yield from self._reader.messages(chosen)
-
-    def _unreadable(self, error: Exception) -> DatasetError:
-        why = " ".join(str(error).split()) or type(error).__name__
-        return DatasetError(f"'{self.path}' cannot be read as a rosbag2: {why}")
-
-
-def header_stamp(serialized: bytes) -> int:
-    """The stamp in nanoseconds of a serialized message that begins with a Header (CDR)."""
-    order = "<" if serialized[1] & 1 else ">"
-    seconds, nanoseconds = struct.unpack_from(f"{order}iI", serialized, 4)
-    return int(seconds) * NANOSECONDS + int(nanoseconds)
-
-
-def _stamp(stamp: Any) -> int:
-    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
-
-
-def _pose(position: Any, turn: Any) -> FloatArray:
-    return from_quaternion([position.x, position.y, position.z], [turn.x, turn.y, turn.z, turn.w])

@@ -11,8 +11,8 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 
+from dsac_core.data.bag_reader import header_stamp
 from dsac_core.errors import DatasetError
-from dsac_ros.bag import header_stamp
 from dsac_ros.replay_records import SentFrame
 
 if TYPE_CHECKING:

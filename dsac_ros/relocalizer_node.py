@@ -7,7 +7,7 @@ publishes, a timer repeats map -> odom.
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
 import threading
 import time
@@ -24,7 +24,7 @@ from dsac_core.errors import DsacError
 from dsac_ros.inputs import Inputs
 from dsac_ros.outputs import Outputs
 from dsac_ros.pipeline import Outcome, Pipeline
-from dsac_ros.ros_init import init_ros
+from dsac_ros.ros_init import ignore_signals, init_ros
 from dsac_ros.ros_parameters import NodeParameters
 from dsac_ros.scene_loading import load_scene
 from dsac_ros.state import State
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dsac_ros.scene_loading import LoadedScene
 
 STOP_TIMEOUT = 2.0  # s that the work on one image may take to end
+WAKE_PERIOD = 0.2  # s between looks for a signal
 
 
 class RelocalizerNode(LifecycleNode):
@@ -229,6 +230,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after SIGINT or SIGTERM, 2 where it cannot be configured (the log says why).
     """
+    # Read when PyTorch loads. Threads that spin while they wait take the CPU from the camera's
+    # driver; on two busy cores the network is slower for it, too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     node: RelocalizerNode | None = None
     try:
         init_ros(sys.argv if argv is None else argv)
@@ -237,15 +241,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         executor.add_node(node)
         if node.autostart and not node.start():
             return 2
-        executor.spin()
+        while rclpy.ok():
+            # Python handles a signal only when the executor comes back.
+            executor.spin_once(timeout_sec=WAKE_PERIOD)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except DsacError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     finally:
-        # A second signal, as launch sends it, must not interrupt the end.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ignore_signals()
         if node is not None:
             node.close()
             node.destroy_node()

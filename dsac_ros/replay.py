@@ -101,9 +101,9 @@ def _check(options: argparse.Namespace) -> None:
 def _replay(options: argparse.Namespace, bag: Bag, arguments: list[str]) -> int:
     image_topic = options.image_topic or bag.colour_topic()
     bag.require(image_topic, "images")
-    truth = bag.poses(options.truth_topic)
-    body = bag.child_frame(options.truth_topic)
-    odometry = bag.transforms(options.odom_frame, body)
+    track = bag.poses(options.truth_topic)
+    truth = track.world_T_body
+    odometry = bag.transforms(options.odom_frame, track.body_frame)
     sent: list[SentFrame] = []
 
     with _spinning_node(arguments) as node:

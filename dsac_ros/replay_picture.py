@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dsac_core.geometry.trajectory import Trajectory
     from dsac_ros.replay_records import Collection
     from dsac_ros.replay_report import Comparison
-    from dsac_ros.trajectory import Trajectory
 
     FloatArray = NDArray[np.float64]
 

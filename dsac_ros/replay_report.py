@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dsac_core.geometry.trajectory import Trajectory
     from dsac_ros.replay_records import Collection, ReceivedPose, SentFrame
-    from dsac_ros.trajectory import Trajectory
 
     FloatArray = NDArray[np.float64]
 

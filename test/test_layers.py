@@ -52,7 +52,6 @@ ROS = {
 # Logic in plain classes: these must work, and be tested, without ROS.
 PLAIN_NODE_MODULES = {
     "bag", "frames", "gate", "mailbox", "parameters", "pipeline", "replay_picture",
-    "replay_records", "replay_report", "scene_loading", "stamps", "state", "trajectory", "worker",
 }  # fmt: skip
 
 

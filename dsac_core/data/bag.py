@@ -7,13 +7,14 @@ import bisect
 from typing import TYPE_CHECKING, Any
 
 from dsac_core.data.bag_image import decode_colour, decode_depth
-from dsac_core.data.bag_poses import PoseTrack, StaticTransforms, stamp_nanoseconds
+from dsac_core.data.bag_poses import StaticTransforms, read_track
 from dsac_core.data.bag_reader import (
     header_stamp,
     header_stamps,
     messages,
     open_bag,
     raw_messages,
+    stamp_nanoseconds,
 )
 from dsac_core.data.bag_topics import TF_STATIC, BagTopics, TopicChooser
 from dsac_core.data.frame import ALL, Frame
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from rosbags.highlevel import AnyReader
 
     from dsac_core.geometry.camera import Camera
@@ -47,10 +50,10 @@ class Bag:
             self._image = chooser.image()
             pose = chooser.pose()
             self._cameras = _read_cameras(reader, chooser.camera_info(self._image))
-            self._track = _read_track(reader, pose)
+            self._track = read_track(reader, pose)
             self._static = _read_static(reader)
             stamps = dict.fromkeys(header_stamps(reader, self._image))  # each once, in order
-        self._stamps = [stamp for stamp in stamps if self._track.covers(stamp)]
+        self._stamps = [stamp for stamp in stamps if self._pose_at(stamp) is not None]
         if not self._stamps:
             msg = (
                 f"bag {self.name}: no image on {self._image} has a pose on {pose} at its time;"
@@ -113,16 +116,21 @@ class Bag:
                 f" for {camera.width}x{camera.height}; record the calibration of the image's size"
             )
             raise DatasetError(msg)
-        pose_frame = self._track.child_frame or image.header.frame_id
+        world_T_body = self._pose_at(stamp)
+        assert world_T_body is not None  # only such stamps are kept
+        pose_frame = self._track.body_frame or image.header.frame_id
         body_T_cam = self._static.lookup(pose_frame, image.header.frame_id)
         return Frame(
             name=f"{stamp / 1e9:.6f}",
             stamp=stamp / 1e9,
             image=pixels,
             camera=camera,
-            world_T_cam=self._track.at(stamp) @ body_T_cam,
+            world_T_cam=world_T_body @ body_T_cam,
             depth=None if depth is None else decode_depth(depth, where),
         )
+
+    def _pose_at(self, stamp: int) -> NDArray[np.float64] | None:
+        return self._track.world_T_body.at(stamp)
 
     def _camera_at(self, stamp: int) -> Camera:
         stamps, cameras = self._cameras
@@ -147,14 +155,6 @@ def _read_cameras(reader: AnyReader, topic: str) -> tuple[list[int], list[Camera
         msg = f"{topic} has no message: images without a CameraInfo cannot be used"
         raise DatasetError(msg)
     return stamps, cameras
-
-
-def _read_track(reader: AnyReader, topic: str) -> PoseTrack:
-    track = PoseTrack()
-    for message in messages(reader, topic):
-        track.add(message)
-    track.finish(topic)
-    return track
 
 
 def _read_static(reader: AnyReader) -> StaticTransforms:

@@ -3,81 +3,54 @@
 
 from __future__ import annotations
 
-import bisect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dsac_core.data.bag_reader import messages, stamp_nanoseconds
 from dsac_core.errors import DatasetError
-from dsac_core.geometry.pose import from_quaternion, interpolate, invert, is_rigid
+from dsac_core.geometry.pose import from_quaternion, invert, is_rigid
+from dsac_core.geometry.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rosbags.highlevel import AnyReader
 
     FloatArray = NDArray[np.float64]
 
-MAX_GAP = 1_000_000_000  # nanoseconds between poses that may still be interpolated
 
-
-def stamp_nanoseconds(stamp: Any) -> int:
-    """A ``builtin_interfaces/Time`` as whole nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
+@dataclass(frozen=True)
 class PoseTrack:
-    """World to body over time, from Odometry, PoseStamped or PoseWithCovarianceStamped."""
+    """Poses on one topic."""
 
-    def __init__(self) -> None:
-        """Start without poses."""
-        self.world_frame = ""
-        self.child_frame = ""  # empty where the message type has none: the camera itself
-        self._poses: list[tuple[int, FloatArray]] = []
-        self._stamps: list[int] = []
+    world_T_body: Trajectory
+    body_frame: str  # empty where the message type names none: the camera itself
 
-    def add(self, message: Any) -> None:
-        """Add one pose message."""
-        pose = message.pose
-        if hasattr(pose, "covariance"):
-            pose = pose.pose
+
+def read_track(reader: AnyReader, topic: str) -> PoseTrack:
+    """The poses of an Odometry, PoseStamped or PoseWithCovarianceStamped topic.
+
+    Unset quaternions and NaN, which some odometry sends while it is lost, are no poses.
+
+    Raises:
+        DatasetError: There is no pose at all.
+    """
+    samples, body_frame = [], ""
+    for message in messages(reader, topic):
+        body_frame = getattr(message, "child_frame_id", "")
+        pose = message.pose.pose if hasattr(message.pose, "pose") else message.pose
         p, q = pose.position, pose.orientation
-        self.world_frame = message.header.frame_id
-        self.child_frame = getattr(message, "child_frame_id", "")
         try:
             world_T_body = from_quaternion([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
         except ValueError:
-            return  # an unset quaternion is no pose
-        if not is_rigid(world_T_body):
-            return  # nor is NaN, which some odometry sends while it is lost
-        self._poses.append((stamp_nanoseconds(message.header.stamp), world_T_body))
-
-    def finish(self, topic: str) -> None:
-        """Sort by time.
-
-        Raises:
-            DatasetError: There is no pose at all.
-        """
-        if not self._poses:
-            msg = f"{topic} has no valid pose: mapping and evaluation need a pose for each image"
-            raise DatasetError(msg)
-        self._poses.sort(key=lambda entry: entry[0])
-        self._stamps = [stamp for stamp, _ in self._poses]
-
-    def covers(self, stamp: int) -> bool:
-        """Whether the pose at ``stamp`` (ns) is known, or lies in a short gap between two."""
-        after = bisect.bisect_left(self._stamps, stamp)
-        if after < len(self._stamps) and self._stamps[after] == stamp:
-            return True
-        inside = 0 < after < len(self._stamps)
-        return inside and self._stamps[after] - self._stamps[after - 1] <= MAX_GAP
-
-    def at(self, stamp: int) -> FloatArray:
-        """World to body [4 x 4] at a stamp (ns) that ``covers`` accepts."""
-        after = bisect.bisect_left(self._stamps, stamp)
-        stamp_1, pose_1 = self._poses[after]
-        if stamp_1 == stamp:
-            return pose_1
-        stamp_0, pose_0 = self._poses[after - 1]
-        return interpolate(pose_0, pose_1, (stamp - stamp_0) / (stamp_1 - stamp_0))
+            continue
+        if is_rigid(world_T_body):
+            samples.append((stamp_nanoseconds(message.header.stamp), world_T_body))
+    if not samples:
+        msg = f"{topic} has no valid pose: mapping and evaluation need a pose for each image"
+        raise DatasetError(msg)
+    return PoseTrack(Trajectory(samples), body_frame)
 
 
 class StaticTransforms:

@@ -66,3 +66,8 @@ def header_stamp(raw: bytes) -> int:
 def header_stamps(reader: AnyReader, topic: str) -> list[int]:
     """Stamps of all messages of a topic, in nanoseconds, in the bag's order."""
     return [header_stamp(raw) for _, _, raw in raw_messages(reader, topic)]
+
+
+def stamp_nanoseconds(stamp: Any) -> int:
+    """A ``builtin_interfaces/Time`` as whole nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

@@ -6,10 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from dsac_core.errors import CameraError
 from dsac_core.geometry.camera import NO_DISTORTION, Camera
 
-_FISHEYE_NAMES = {"equidistant", "fisheye"}
+# Names that some drivers give to the models.
+_ALIASES = {"fisheye": "equidistant", "Kannala Brandt4": "equidistant"}
+_POLYNOMIALS = ("", NO_DISTORTION, "plumb_bob", "rational_polynomial")
 
 
 class RegionOfInterest(Protocol):
@@ -45,15 +49,16 @@ def camera_from_info(info: CameraInfo, *, rectified: bool = False) -> Camera:
     Raises:
         CameraError: The camera is not calibrated (K or P is zero), or its distortion is unknown.
     """
-    k, p = [float(value) for value in info.k], [float(value) for value in info.p]
-    fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if rectified else (k[0], k[4], k[2], k[5])
-    if fx <= 0 or fy <= 0:
-        matrix = "P" if rectified else "K"
+    name, values = ("P", info.p) if rectified else ("K", info.k)
+    matrix = np.asarray(values, dtype=np.float64).reshape(-1).tolist()
+    row = 4 if rectified else 3
+    if len(matrix) != 3 * row or not matrix[0] > 0 or not matrix[row + 1] > 0:
         msg = (
-            f"camera is not calibrated: {matrix} of its CameraInfo is zero;"
+            f"camera is not calibrated: its CameraInfo has no {name};"
             " run camera_calibration and load the result into the driver"
         )
         raise CameraError(msg)
+    fx, cx, fy, cy = matrix[0], matrix[2], matrix[row + 1], matrix[row + 2]
     bin_x, bin_y = max(info.binning_x, 1), max(info.binning_y, 1)
     roi = info.roi
     full = roi.width == 0 or roi.height == 0
@@ -74,9 +79,16 @@ def camera_from_info(info: CameraInfo, *, rectified: bool = False) -> Camera:
 
 
 def _distortion(info: CameraInfo) -> tuple[str, tuple[float, ...]]:
-    coefficients = tuple(float(value) for value in info.d)
-    if info.distortion_model in _FISHEYE_NAMES:
-        return "equidistant", coefficients
-    if not any(coefficients):
+    coefficients = tuple(np.asarray(info.d, dtype=np.float64).reshape(-1).tolist())
+    model = _ALIASES.get(info.distortion_model, info.distortion_model)
+    if model == "equidistant":
+        return model, coefficients or (0.0,) * 4  # a fisheye without coefficients is no pinhole
+    if model in _POLYNOMIALS and not any(coefficients):
         return NO_DISTORTION, ()
-    return info.distortion_model, coefficients
+    if not model:
+        msg = (
+            f"camera: its CameraInfo has {len(coefficients)} distortion coefficients and no"
+            " distortion_model; publish the model's name (plumb_bob, rational_polynomial, ...)"
+        )
+        raise CameraError(msg)
+    return model, coefficients

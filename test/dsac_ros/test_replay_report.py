@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dsac_core.geometry.trajectory import Trajectory
 from dsac_ros.replay_picture import draw
 from dsac_ros.replay_records import (
     Collection,
@@ -20,7 +21,6 @@ from dsac_ros.replay_records import (
     SentFrame,
 )
 from dsac_ros.replay_report import compare, table
-from dsac_ros.trajectory import Trajectory
 
 MS = 1_000_000
 COVARIANCE = np.diag([0.01**2] * 3 + [0.01**2] * 3)

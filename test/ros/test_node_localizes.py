@@ -226,7 +226,7 @@ def test_an_image_without_calibration_has_a_status_and_no_pose(
         robot.send_image(place.view(view), stamp)
         status = robot.status_of(stamp)
         assert not status.localized
-        expected = "no camera_info yet on /camera_info" if calibrated is None else "uncalibrated"
+        expected = "no camera_info yet on /camera_info" if calibrated is None else "not calibrated"
         assert expected in status.reason
     assert not robot.poses
     # Once it is calibrated, it works.

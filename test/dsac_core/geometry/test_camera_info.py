@@ -89,7 +89,7 @@ def test_a_crop_shows_what_the_full_image_shows() -> None:
 @pytest.mark.parametrize("rectified", [False, True])
 def test_an_uncalibrated_camera_is_refused(rectified: bool) -> None:
     info = Info(k=[0.0] * 9, p=[0.0] * 12, d=[])
-    with pytest.raises(CameraError, match=r"not calibrated: [KP] .* camera_calibration"):
+    with pytest.raises(CameraError, match=r"not calibrated: .* no [KP]; run camera_calibration"):
         camera_from_info(info, rectified=rectified)
 
 
@@ -111,8 +111,20 @@ def test_an_empty_model_is_no_distortion(model: str, d: list[float]) -> None:
 
 
 def test_coefficients_of_an_unknown_model_are_refused() -> None:
-    with pytest.raises(CameraError, match="unknown distortion model ''"):
+    with pytest.raises(CameraError, match="no distortion_model"):
         camera_from_info(Info(distortion_model=""))
+    with pytest.raises(CameraError, match=r"'warp'.*plumb_bob"):
+        camera_from_info(Info(distortion_model="warp"))
+
+
+def test_a_fisheye_without_coefficients_stays_a_fisheye() -> None:
+    camera = camera_from_info(Info(distortion_model="equidistant", d=[]))
+    assert (camera.distortion_model, camera.distortion) == ("equidistant", (0.0,) * 4)
+
+
+def test_an_empty_calibration_is_refused() -> None:
+    with pytest.raises(CameraError, match="not calibrated"):
+        camera_from_info(Info(k=[]))
 
 
 @pytest.mark.parametrize("name", ["fisheye", "equidistant"])
@@ -123,7 +135,7 @@ def test_fisheye_is_another_name_of_equidistant(name: str) -> None:
 
 def test_numpy_fields_as_rosbags_delivers_them() -> None:
     info = Info()
-    info.k, info.d, info.p = np.array(info.k), np.array(info.d), np.array(info.p)
+    info.k, info.d, info.p = np.array(info.k).reshape(3, 3), np.array(info.d), np.array(info.p)
     camera = camera_from_info(info)
     assert camera == camera_from_info(Info())
     assert all(type(value) is float for value in camera.distortion)

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dsac_core.geometry.pose import pose_error
-from dsac_ros.trajectory import MAX_GAP, Trajectory
+from dsac_core.geometry.trajectory import MAX_GAP, Trajectory
 
 MS = 1_000_000
 
