@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dsac_core.scene.scene_map import SceneMap
 
 # Enough to find the pose of an image with 15 % inliers; a map calls less than that lost anyway.
-DEFAULT_RANSAC = RansacConfig(max_draws=16_384)
+DEFAULT_RANSAC = RansacConfig(max_draws=16_384, robust_scale=3.0)
 _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewer are
 _SAME_FOCAL_LENGTH = 0.05  # relative difference up to which an image is not resized
 
@@ -66,7 +66,8 @@ class Relocalizer:
         Args:
             scene: The map.
             device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where it works.
-            ransac: Settings; by default those of DSAC*, with fewer draws for hopeless images.
+            ransac: Settings; by default those of DSAC*, with fewer draws for hopeless images, and
+                with robust weights at the end.
             max_cells: Of an image, at most so many are used: the most reliable ones. Of the 4800
                 cells of a 640x480 image the other third costs a quarter of the time and adds
                 nothing to the pose.
@@ -139,11 +140,8 @@ class Relocalizer:
         needed = self.scene.calibration.min_support
         covariance = result.covariance_B66[0].cpu().numpy()
         covariance = covariance * self.scene.calibration.covariance_scale
-        determined = bool(np.isfinite(covariance).all())
         reason = f"{inliers} of {count} usable cells agree"
-        if not determined:
-            reason += ", and leave the pose undetermined"
-        elif support < needed:
+        if support < needed:
             reason += f": support {support:.0%}, the map asks for {needed:.0%}"
         cam_T_scene = np.eye(4)
         cam_T_scene[:3] = result.cam_T_world_B34[0].double().cpu().numpy()
@@ -151,7 +149,7 @@ class Relocalizer:
         return PoseEstimate(
             world_T_cam=map_T_scene @ invert(cam_T_scene),
             covariance=rotate_covariance(covariance, map_T_scene[:3, :3]),
-            localized=determined and support >= needed,
+            localized=support >= needed,
             inliers=inliers,
             correspondences=count,
             score=float(result.score_B[0]) / count,

@@ -20,6 +20,7 @@ class RansacConfig:
     confidence: float = 0.9999  # of having drawn an all-inlier set, at which sampling may stop
     max_refinements: int = 100  # solves on the inliers, until the inlier set rests
     resting_share: float = 0.005  # of the inliers may still change in a set that rests
+    robust_scale: float | None = None  # px of the Cauchy weights at the end; None: as in DSAC*
     min_inliers: int = 8  # below it there is no pose
 
     def __post_init__(self) -> None:
@@ -32,6 +33,8 @@ class RansacConfig:
             "draws_per_round": self.draws_per_round,
             "max_refinements": self.max_refinements,
         }
+        if self.robust_scale is not None:
+            positive["robust_scale"] = self.robust_scale
         for name, value in positive.items():
             if not value > 0:
                 msg = f"ransac.{name} must be positive, got {value}"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dsac_core.ransac.config import RansacConfig
     from dsac_core.ransac.correspondences import Correspondences
 
+_REWEIGHTINGS = 5
+
 
 @dataclass(frozen=True)
 class RansacResult:
@@ -44,18 +46,22 @@ def estimate_poses(
         return _nothing_found(correspondences, hypotheses.draws)
     poses = hypotheses.poses_BH34[:, :1]  # the best: they are sorted
     poses, inliers_BN = _refine(correspondences, estimator, poses, config)
+    if config.robust_scale is not None:
+        poses = _reweight(correspondences, estimator, poses, config.robust_scale)
     errors = estimator.errors(correspondences, poses)
+    covariance_B66 = pnp_covariance(correspondences, poses[:, 0], inliers_BN)
     found = (
         hypotheses.scores_BH[:, 0].isfinite()
         & (inliers_BN.sum(dim=1) >= config.min_inliers)
         & poses.isfinite().flatten(1).all(dim=1)
+        & covariance_B66.isfinite().flatten(1).all(dim=1)
     )
     return RansacResult(
         cam_T_world_B34=poses[:, 0],
         found_B=found,
         inliers_BN=inliers_BN,
         score_B=soft_inlier_count(errors, correspondences.weights_BN, config)[:, 0],
-        covariance_B66=pnp_covariance(correspondences, poses[:, 0], inliers_BN),
+        covariance_B66=covariance_B66,
         draws=hypotheses.draws,
     )
 
@@ -79,6 +85,25 @@ def _refine(
         weights = inliers * correspondences.weights_BN[:, None]
         poses_B134 = estimator.refine(correspondences, poses_B134, weights)
     return poses_B134, inliers[:, 0]
+
+
+def _reweight(
+    correspondences: Correspondences,
+    estimator: PnpEstimator,
+    poses_B134: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    """Iteratively reweighted least squares with Cauchy weights, 1 / (1 + (r / scale)^2).
+
+    The hard cut at the threshold counts a cell of 9 px like one of 1 px; here it counts for less.
+    Correspondences beyond the reach of the weights, ten times the scale, stay out.
+    """
+    weights_B1N = correspondences.weights_BN[:, None]
+    for _ in range(_REWEIGHTINGS):
+        errors = estimator.errors(correspondences, poses_B134)
+        cauchy = (1.0 + (errors / scale).square()).reciprocal() * (errors < 10.0 * scale)
+        poses_B134 = estimator.refine(correspondences, poses_B134, cauchy * weights_B1N, steps=2)
+    return poses_B134
 
 
 def _nothing_found(correspondences: Correspondences, draws: int) -> RansacResult:

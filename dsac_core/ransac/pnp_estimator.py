@@ -68,6 +68,7 @@ class PnpEstimator:
         correspondences: Correspondences,
         poses_BH34: torch.Tensor,
         weights_BHN: torch.Tensor,
+        steps: int = 10,
     ) -> torch.Tensor:
         """The poses of least weighted squared reprojection error (Eq. 26), from where they are."""
         return refine_pnp(
@@ -76,4 +77,5 @@ class PnpEstimator:
             correspondences.pixels_BN2,
             weights_BHN,
             correspondences.focal_B2,
+            steps=steps,
         )
