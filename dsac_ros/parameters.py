@@ -52,6 +52,12 @@ class Settings:
     device: str = setting(
         "auto", "Where the network runs: cpu, cuda, cuda:<n>, or auto", fixed=True
     )
+    threads: int = setting(
+        1,
+        "CPU threads of the network; more gain little and lose much where other nodes need the CPU",
+        between=(1, 256),
+        fixed=True,
+    )
     autostart: bool = setting(
         True, "Configure and activate at the start, without a lifecycle manager", fixed=True
     )

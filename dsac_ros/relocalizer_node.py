@@ -7,7 +7,6 @@ publishes, a timer repeats map -> odom.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
     from dsac_ros.parameters import Settings
     from dsac_ros.scene_loading import LoadedScene
 
+# Python lets a thread wait 5 ms for another one. The work on an image is a thousand short calls
+# into PyTorch, each of which hands over to the executor's thread and has to come back.
+THREAD_SWITCH_INTERVAL = 0.0002  # s
 STOP_TIMEOUT = 2.0  # s that the work on one image may take to end
 WAKE_PERIOD = 0.2  # s between looks for a signal
 
@@ -230,10 +232,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after SIGINT or SIGTERM, 2 where it cannot be configured (the log says why).
     """
-    # Read when PyTorch loads. Threads that spin while they wait take the CPU from the camera's
-    # driver; on two busy cores the network is slower for it, too.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     node: RelocalizerNode | None = None
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
     try:
         init_ros(sys.argv if argv is None else argv)
         node = RelocalizerNode()

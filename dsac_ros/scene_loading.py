@@ -36,6 +36,7 @@ def load_scene(settings: Settings) -> LoadedScene:
     """
     # PyTorch takes seconds to import: not before it is needed.
     import numpy as np
+    import torch
 
     from dsac_core import Relocalizer, SceneMap
     from dsac_core.scene.locate import known_scenes
@@ -44,6 +45,7 @@ def load_scene(settings: Settings) -> LoadedScene:
         known = ", ".join(known_scenes()) or "none"
         msg = f"no scene: set the parameter scene to a name or a path (known scenes: {known})"
         raise ConfigError(msg)
+    torch.set_num_threads(settings.threads)  # of threads that start from now on, too
     scene = SceneMap.load(settings.scene)
     try:
         relocalizer = Relocalizer(scene, device=settings.device)
