@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -113,8 +113,10 @@ class Camera:
                 points, self.matrix, coefficients, P=self.matrix, criteria=criteria
             )
         else:
-            ideal = cv2.undistortPointsIter(
-                points, self.matrix, coefficients, np.eye(3), self.matrix, criteria
+            # OpenCV 5 merged the variant with a stopping criterion into the plain one.
+            undistort: Any = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
+            ideal = undistort(
+                points, self.matrix, coefficients, R=None, P=self.matrix, criteria=criteria
             )
         return self._unless_folded(np.asarray(ideal[:, 0]), points[:, 0])
 
