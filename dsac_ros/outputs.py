@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -39,6 +40,7 @@ class Outputs:
         self._scene = scene
         self._map_frame = map_frame
         self._correction = OdometryCorrection()
+        self._sending = threading.Lock()
         self._pose = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "~/pose", QUEUE)
         self._status = node.create_lifecycle_publisher(RelocalizationStatus, "~/status", QUEUE)
         self._broadcaster = TransformBroadcaster(node)
@@ -82,14 +84,16 @@ class Outputs:
 
     def rebroadcast(self) -> None:
         """Send map -> odom, if it is known, as of now."""
-        now = self._node.get_clock().now().nanoseconds
-        found = self._correction.stamped(now, self.settings.transform_tolerance)
-        if found is not None:
-            map_T_odom, stamp = found
-            odom = self.settings.odom_frame_id
-            self._broadcaster.sendTransform(
-                transform_message(map_T_odom, self._map_frame, odom, stamp)
-            )
+        # The worker and the timer both come here; their stamps must not overtake each other.
+        with self._sending:
+            now = self._node.get_clock().now().nanoseconds
+            found = self._correction.stamped(now, self.settings.transform_tolerance)
+            if found is not None:
+                map_T_odom, stamp = found
+                odom = self.settings.odom_frame_id
+                self._broadcaster.sendTransform(
+                    transform_message(map_T_odom, self._map_frame, odom, stamp)
+                )
 
     def close(self) -> None:
         """Destroy the publishers."""
