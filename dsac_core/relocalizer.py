@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from dsac_core.networks.image_encoder import EncodedImage
     from dsac_core.scene.scene_map import SceneMap
 
-# Enough to find the pose of an image with 15 % inliers; a map calls less than that lost anyway.
-DEFAULT_RANSAC = RansacConfig(max_draws=16_384, robust_scale=3.0)
+DEFAULT_RANSAC = RansacConfig(robust_scale=3.0)
 _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewer are
 _SAME_FOCAL_LENGTH = 0.05  # relative difference up to which an image is not resized
 
@@ -66,8 +65,7 @@ class Relocalizer:
         Args:
             scene: The map.
             device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where it works.
-            ransac: Settings; by default those of DSAC*, with fewer draws for hopeless images, and
-                with robust weights at the end.
+            ransac: Settings; by default those of DSAC*, with robust weights at the end.
             max_cells: Of an image, at most so many are used: the most reliable ones. Of the 4800
                 cells of a 640x480 image the other third costs a quarter of the time and adds
                 nothing to the pose.

@@ -10,18 +10,20 @@ from dsac_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class RansacConfig:
-    """How poses are sampled, scored and refined."""
+    """How poses are sampled, scored and refined.
 
-    hypotheses: int = 64  # M: kept at most per image
-    inlier_threshold: float = 10.0  # tau, px
+    Lengths of residuals are px with pixels (PnP), metres with depth (Kabsch).
+    """
+
+    hypotheses: int = 64  # M: scored, of each image
+    inlier_threshold: float = 10.0  # tau
     scored_correspondences: int = 1000  # at most, to choose among hypotheses
-    max_draws: int = 65_536  # minimal sets per image before giving up
-    draws_per_round: int = 1024
-    confidence: float = 0.9999  # of having drawn an all-inlier set, at which sampling may stop
-    max_refinements: int = 100  # solves on the inliers, until the inlier set rests
-    resting_share: float = 0.005  # of the inliers may still change in a set that rests
-    robust_scale: float | None = None  # px of the Cauchy weights at the end; None: as in DSAC*
+    max_draws: int = 16_384  # minimal sets per image before giving up
+    confidence: float = 0.99  # of having drawn an all-inlier set, at which sampling may stop
+    max_refinements: int = 100  # steps, until pose and inlier set rest
+    robust_scale: float | None = None  # of the Cauchy weights at the end; None: as in DSAC*
     min_inliers: int = 8  # below it there is no pose
+    sharpness: float = 100.0  # alpha of Eq. 36, for scores as shares of the correspondences
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -30,8 +32,8 @@ class RansacConfig:
             "inlier_threshold": self.inlier_threshold,
             "scored_correspondences": self.scored_correspondences,
             "max_draws": self.max_draws,
-            "draws_per_round": self.draws_per_round,
             "max_refinements": self.max_refinements,
+            "sharpness": self.sharpness,
         }
         if self.robust_scale is not None:
             positive["robust_scale"] = self.robust_scale
@@ -48,5 +50,9 @@ class RansacConfig:
 
     @property
     def softness(self) -> float:
-        """Beta of the soft inlier count (Eq. 34), per px."""
+        """Beta of the soft inlier count (Eq. 34)."""
         return 5.0 / self.inlier_threshold
+
+
+RGB_RANSAC = RansacConfig()
+RGBD_RANSAC = RansacConfig(inlier_threshold=0.1)

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dsac_core.ransac.covariance import pnp_covariance
+from dsac_core.ransac.covariance import pose_covariance
+from dsac_core.ransac.kabsch_estimator import KabschEstimator
 from dsac_core.ransac.pnp_estimator import PnpEstimator
-from dsac_core.ransac.sampling import sample_hypotheses
-from dsac_core.ransac.scoring import soft_inlier_count
+from dsac_core.ransac.scoring import soft_inlier_count, soft_inlier_share
+from dsac_core.ransac.search import search_hypotheses
+from dsac_core.ransac.selection import Selection, select
+from dsac_core.ransac.significance import is_significant
+from dsac_core.solvers.least_squares import cauchy, truncated
 
 if TYPE_CHECKING:
     from dsac_core.ransac.config import RansacConfig
     from dsac_core.ransac.correspondences import Correspondences
-
-_REWEIGHTINGS = 5
+    from dsac_core.ransac.estimator import Estimator
+    from dsac_core.ransac.scoring import Scorer
 
 
 @dataclass(frozen=True)
@@ -32,27 +36,59 @@ class RansacResult:
     draws: int  # minimal sets drawn per image
 
 
+@torch.no_grad()
 def estimate_poses(
-    correspondences: Correspondences, config: RansacConfig, generator: torch.Generator
+    correspondences: Correspondences,
+    config: RansacConfig,
+    generator: torch.Generator,
+    *,
+    prior_B34: torch.Tensor | None = None,
+    scorer: Scorer | None = None,
+    selection: Selection = "argmax",
 ) -> RansacResult:
-    """Camera poses of a batch of images (Eq. 4-6 with the soft inlier count of Eq. 34).
+    """Camera poses of a batch of images (Eq. 4-6): PnP, or Kabsch if there are camera points.
 
-    ``generator``, on the CPU, decides every draw: the same state gives the same result on any
-    number of threads. No input raises: where there is no pose, ``found_B`` is false.
+    No input raises: where there is no pose, ``found_B`` is false.
+
+    Args:
+        correspondences: Of B images.
+        config: The settings; the inlier threshold is in px for PnP, in metres for Kabsch.
+        generator: On the CPU, decides every draw: the same state gives the same result on any
+            number of threads.
+        prior_B34: cam_T_world that enter the pool as hypotheses, NaN where an image has none.
+        scorer: Scores the pool in place of the soft inlier count, on all correspondences: a
+            `ScoreNet`, for instance.
+        selection: How one of the pool is chosen.
     """
-    estimator = PnpEstimator()
-    hypotheses = sample_hypotheses(correspondences, estimator, config, generator)
-    if hypotheses.scores_BH.shape[1] == 0:
-        return _nothing_found(correspondences, hypotheses.draws)
-    poses = hypotheses.poses_BH34[:, :1]  # the best: they are sorted
-    poses, inliers_BN = _refine(correspondences, estimator, poses, config)
-    if config.robust_scale is not None:
-        poses = _reweight(correspondences, estimator, poses, config.robust_scale)
+    estimator = estimator_of(correspondences)
+    if correspondences.weights_BN.shape[1] < estimator.check_size:
+        return _nothing_found(correspondences, draws=0)
+    pool = search_hypotheses(correspondences, estimator, config, generator, prior_B34)
+    if pool.scores_BH.shape[1] == 0:
+        return _nothing_found(correspondences, pool.draws)
+    poses = pool.poses_BH34[:, :1]  # the best: they are sorted
+    if scorer is not None or selection != "argmax":
+        errors = estimator.errors(correspondences, pool.poses_BH34)
+        scores = (scorer or soft_inlier_share(config))(errors, correspondences.weights_BN)
+        scores = scores.masked_fill(~pool.scores_BH.isfinite(), -torch.inf)
+        poses = select(pool.poses_BH34, scores, selection, generator)[:, None]
+    poses = torch.where(poses.isfinite(), poses, 0.0)
+    weights = correspondences.weights_BN[:, None]
+    steps = config.max_refinements
+    kernel = truncated(config.inlier_threshold)
+    poses = estimator.refine(correspondences, poses, weights, kernel, steps=steps)
     errors = estimator.errors(correspondences, poses)
-    covariance_B66 = pnp_covariance(correspondences, poses[:, 0], inliers_BN)
+    inliers_BN = ((errors < config.inlier_threshold) & (weights > 0))[:, 0]
+    if config.robust_scale is not None:
+        kernel = cauchy(config.robust_scale)
+        poses = estimator.refine(correspondences, poses, weights, kernel, steps=steps)
+        errors = estimator.errors(correspondences, poses)
+    covariance_B66 = pose_covariance(estimator, correspondences, poses[:, 0], inliers_BN)
+    inliers_B = inliers_BN.sum(dim=1)
+    chance_B = estimator.chance_of_inlier(correspondences, config.inlier_threshold)
     found = (
-        hypotheses.scores_BH[:, 0].isfinite()
-        & (inliers_BN.sum(dim=1) >= config.min_inliers)
+        (inliers_B >= config.min_inliers)
+        & is_significant(inliers_B, correspondences.count_B, chance_B, estimator.set_size)
         & poses.isfinite().flatten(1).all(dim=1)
         & covariance_B66.isfinite().flatten(1).all(dim=1)
     )
@@ -62,48 +98,13 @@ def estimate_poses(
         inliers_BN=inliers_BN,
         score_B=soft_inlier_count(errors, correspondences.weights_BN, config)[:, 0],
         covariance_B66=covariance_B66,
-        draws=hypotheses.draws,
+        draws=pool.draws,
     )
 
 
-def _refine(
-    correspondences: Correspondences,
-    estimator: PnpEstimator,
-    poses_B134: torch.Tensor,
-    config: RansacConfig,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Solve on the inliers until the inlier set rests (Eq. 32), or swings between two."""
-    usable = (correspondences.weights_BN > 0)[:, None]
-    earlier: list[torch.Tensor] = []
-    for _ in range(config.max_refinements):
-        errors = estimator.errors(correspondences, poses_B134)
-        inliers = (errors < config.inlier_threshold) & usable
-        may_change = config.resting_share * inliers.sum(dim=-1)
-        if any((((inliers ^ before).sum(dim=-1)) <= may_change).all() for before in earlier[-2:]):
-            break
-        earlier.append(inliers)
-        weights = inliers * correspondences.weights_BN[:, None]
-        poses_B134 = estimator.refine(correspondences, poses_B134, weights)
-    return poses_B134, inliers[:, 0]
-
-
-def _reweight(
-    correspondences: Correspondences,
-    estimator: PnpEstimator,
-    poses_B134: torch.Tensor,
-    scale: float,
-) -> torch.Tensor:
-    """Iteratively reweighted least squares with Cauchy weights, 1 / (1 + (r / scale)^2).
-
-    The hard cut at the threshold counts a cell of 9 px like one of 1 px; here it counts for less.
-    Correspondences beyond the reach of the weights, ten times the scale, stay out.
-    """
-    weights_B1N = correspondences.weights_BN[:, None]
-    for _ in range(_REWEIGHTINGS):
-        errors = estimator.errors(correspondences, poses_B134)
-        cauchy = (1.0 + (errors / scale).square()).reciprocal() * (errors < 10.0 * scale)
-        poses_B134 = estimator.refine(correspondences, poses_B134, cauchy * weights_B1N, steps=2)
-    return poses_B134
+def estimator_of(correspondences: Correspondences) -> Estimator:
+    """Kabsch where there are camera points, else PnP."""
+    return PnpEstimator() if correspondences.camera_points_BN3 is None else KabschEstimator()
 
 
 def _nothing_found(correspondences: Correspondences, draws: int) -> RansacResult:

@@ -1,98 +1,138 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hypotheses from minimal sets, drawn in rounds until there are enough."""
+"""Minimal sets, drawn at random by weight."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
-
-from dsac_core.ransac.scoring import hard_inlier_count, soft_inlier_count
 
 if TYPE_CHECKING:
     from dsac_core.ransac.config import RansacConfig
     from dsac_core.ransac.correspondences import Correspondences
-    from dsac_core.ransac.pnp_estimator import PnpEstimator
+    from dsac_core.ransac.estimator import Estimator
 
 
-class Hypotheses(NamedTuple):
-    """The best hypotheses of each image, best first."""
-
-    poses_BH34: torch.Tensor  # cam_T_world
-    scores_BH: torch.Tensor  # soft inlier counts, minus infinity where a slot is empty
-    draws: int  # minimal sets per image
+_CHECKS = 8  # correspondences that check one pose
+_LARGEST_ROUND = 4096
 
 
-def sample_hypotheses(
+def draw_sets(
+    correspondences: Correspondences, count: int, size: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Indices [B x count x size] of correspondences, each with the probability of its weight.
+
+    ``generator``, on the CPU, decides every draw.
+    """
+    batch = len(correspondences.weights_BN)
+    cumulative = correspondences.weights_BN.double().cumsum(dim=1)
+    place = torch.rand(batch, count * size, generator=generator).to(cumulative)
+    rows = torch.searchsorted(cumulative, place * cumulative[:, -1:], right=True)
+    # An image without any weight draws the last correspondence again and again: no pose.
+    sets: torch.Tensor = rows.clamp_max(cumulative.shape[1] - 1).unflatten(1, (count, size))
+    return sets
+
+
+def solve_minimal_sets(
     correspondences: Correspondences,
-    estimator: PnpEstimator,
+    estimator: Estimator,
+    rows_BSn: torch.Tensor,
+    config: RansacConfig,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pose [B x S x 3 x 4] of each set that fits it best, and whether it fits [B x S] (Eq. 3).
+
+    A pose fits if it brings every correspondence of its own set within the inlier threshold; a set
+    that has one twice has no pose. The poses carry their derivative in the scene points of their
+    sets.
+    """
+    batch, count, _ = rows_BSn.shape
+    sets = _sets_of(correspondences, rows_BSn)
+    with torch.no_grad():
+        candidates = estimator.generate(sets, config.inlier_threshold)
+        chosen = candidates.set_K
+        errors = estimator.errors(sets.pick(chosen), candidates.poses_K34[:, None])[:, 0]
+        worst_K = errors.amax(dim=1)
+        worst_S = torch.full_like(sets.weights_BN[:, 0], torch.inf)
+        worst_S = worst_S.scatter_reduce(0, chosen, worst_K, "amin")
+        best = (worst_K <= worst_S[chosen]).nonzero()[:, 0]
+        poses = torch.eye(3, 4).to(worst_S).repeat(len(worst_S), 1, 1)
+        poses[chosen[best]] = candidates.poses_K34[best]
+        fits = (worst_S < config.inlier_threshold) & ~_repeats(rows_BSn.flatten(0, 1))
+    if correspondences.points_BN3.requires_grad:
+        solved = sets.subset(torch.arange(estimator.set_size, device=rows_BSn.device))
+        poses = estimator.attach(solved, poses[:, None], solved.weights_BN[:, None])[:, 0]
+    return poses.unflatten(0, (batch, count)), fits.unflatten(0, (batch, count))
+
+
+@torch.no_grad()
+def sample_minimal_sets(
+    correspondences: Correspondences,
+    estimator: Estimator,
     config: RansacConfig,
     generator: torch.Generator,
-) -> Hypotheses:
-    """Draw minimal sets, keep the hypotheses that fit their own set, and score them.
+) -> torch.Tensor:
+    """Minimal sets [B x M x n] whose pose fits them, as DSAC* draws its hypotheses.
 
-    Sampling goes in growing rounds. It ends with ``config.hypotheses`` per image, or once so many
-    sets were drawn that with ``config.confidence`` one had only inliers of the best pose yet, or
-    after ``config.max_draws``; so a hopeless image costs a bounded time. A set whose pose misses
-    one of its own points by the inlier threshold is dropped. Scores are those of at most
-    ``config.scored_correspondences``, drawn at random: enough to tell which hypothesis is best.
+    Sets are drawn in growing rounds until every image has M = ``config.hypotheses``, or
+    ``config.max_draws`` were drawn; what is missing then is filled with sets that do not fit.
+
+    Where a last correspondence only checks the others' pose, several are drawn to check the same
+    pose, and the first that fits it is the set's last. Each set is as likely as if it were drawn
+    alone, and where inliers are rare most of the work is not done in vain.
     """
-    usable_BN = correspondences.weights_BN > 0
-    batch = len(usable_BN)
-    pixels = correspondences.pixels_BN2
-    poses_BH34 = pixels.new_zeros(batch, 0, 3, 4)
-    scores_BH = pixels.new_zeros(batch, 0)
-    accepted_B = torch.zeros(batch, dtype=torch.long, device=pixels.device)
-    best_inliers_B = torch.zeros_like(accepted_B)
-    draws, size = 0, max(1, config.draws_per_round // 4)
-    hopeless_B = usable_BN.sum(dim=1) < estimator.sample_size
-    if hopeless_B.all():
-        return Hypotheses(poses_BH34, scores_BH, draws)
-    # A hopeless image must not take the others of its batch with it: it draws, but keeps nothing.
-    probabilities = torch.where(hopeless_B[:, None], 1.0, correspondences.weights_BN)
-    probabilities = probabilities.cpu()  # the generator lives on the CPU
-    scored = _scoring_subset(correspondences, config, generator)
-    scored_weights, scored_count_B = scored.weights_BN, scored.count_B.clamp_min(1)
-    while draws < config.max_draws:
+    batch, checked = len(correspondences.weights_BN), estimator.check_size > estimator.set_size
+    spares = _CHECKS - 1 if checked else 0
+    rows = correspondences.weights_BN.new_zeros(batch, 0, estimator.check_size, dtype=torch.long)
+    fits = torch.zeros(batch, 0, dtype=torch.bool, device=rows.device)
+    image_B1 = torch.arange(batch, device=rows.device)[:, None]
+    draws, size = 0, min(2 * config.hypotheses, config.max_draws)
+    while draws < config.max_draws and bool((fits.sum(dim=1) < config.hypotheses).any()):
         size = min(size, config.max_draws - draws)
-        sets = torch.multinomial(
-            probabilities, size * estimator.sample_size, replacement=True, generator=generator
-        )
-        sets = sets.to(pixels.device).unflatten(1, (size, estimator.sample_size))
-        new_poses, worst_error = estimator.generate(correspondences, sets)
+        drawn = draw_sets(correspondences, size, estimator.check_size + spares, generator)
+        drawn, drawn_fits = _first_fitting(correspondences, estimator, drawn, config)
+        rows, fits = torch.cat([rows, drawn], dim=1), torch.cat([fits, drawn_fits], dim=1)
+        first = torch.sort(~fits, dim=1, stable=True).indices[:, : config.hypotheses]
+        rows, fits = rows[image_B1, first], fits[image_B1, first]
         draws += size
-        fits = (worst_error < config.inlier_threshold) & ~hopeless_B[:, None]
-        accepted_B += fits.sum(dim=1)
-        kept = min(config.hypotheses, int(fits.sum(dim=1).max()))
-        if kept:
-            order = torch.sort(fits.to(torch.uint8), dim=1, descending=True, stable=True).indices
-            order = order[:, :kept]
-            new_poses = new_poses.gather(1, order[:, :, None, None].expand(-1, -1, 3, 4))
-            errors = estimator.errors(scored, new_poses)
-            new_scores = soft_inlier_count(errors, scored_weights, config)
-            new_scores = new_scores.masked_fill(~fits.gather(1, order), -torch.inf)
-            counts = hard_inlier_count(errors, scored_weights, config)
-            best_inliers_B = torch.maximum(best_inliers_B, counts.amax(dim=1))
-            scores_BH = torch.cat([scores_BH, new_scores], dim=1)
-            poses_BH34 = torch.cat([poses_BH34, new_poses], dim=1)
-            scores_BH, best = scores_BH.sort(dim=1, descending=True, stable=True)
-            scores_BH, best = scores_BH[:, : config.hypotheses], best[:, : config.hypotheses]
-            poses_BH34 = poses_BH34.gather(1, best[:, :, None, None].expand(-1, -1, 3, 4))
-        enough = (accepted_B >= config.hypotheses) | hopeless_B
-        ratio = (best_inliers_B / scored_count_B).clamp(1e-6, 1 - 1e-6).double()
-        needed = math.log(1.0 - config.confidence) / torch.log1p(-(ratio**estimator.sample_size))
-        if (enough | (needed <= draws)).all():
-            break
-        size = min(4 * size, 8 * config.draws_per_round)
-    return Hypotheses(poses_BH34, scores_BH, draws)
+        size = min(4 * size, _LARGEST_ROUND)
+    return rows
 
 
-def _scoring_subset(
-    correspondences: Correspondences, config: RansacConfig, generator: torch.Generator
-) -> Correspondences:
-    count = correspondences.weights_BN.shape[1]
-    if count <= config.scored_correspondences:
-        return correspondences
-    rows = torch.randperm(count, generator=generator)[: config.scored_correspondences]
-    return correspondences.subset(rows.to(correspondences.weights_BN.device))
+def _first_fitting(
+    correspondences: Correspondences,
+    estimator: Estimator,
+    rows_BSm: torch.Tensor,
+    config: RansacConfig,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of each set's checks the first that fits, as sets [B x S x n], and whether any does."""
+    batch, count, _ = rows_BSm.shape
+    size, threshold = estimator.set_size, config.inlier_threshold
+    sets = _sets_of(correspondences, rows_BSm)
+    candidates = estimator.generate(sets, threshold)
+    errors = estimator.errors(sets.pick(candidates.set_K), candidates.poses_K34[:, None])[:, 0]
+    # All of what was solved for must fit, and one of the checks.
+    solved = errors[:, :size].amax(dim=1, keepdim=True)
+    worst_Kc = torch.maximum(solved, errors[:, size:]) if errors.shape[1] > size else solved
+    worst_Sc = worst_Kc.new_full((batch * count, worst_Kc.shape[1]), torch.inf)
+    index_Kc = candidates.set_K[:, None].expand_as(worst_Kc)
+    fits_Sc = worst_Sc.scatter_reduce(0, index_Kc, worst_Kc, "amin") < threshold
+    rows = rows_BSm.flatten(0, 1)
+    if rows.shape[1] > size:
+        # A correspondence that was solved for fits every root, and checks none.
+        known_Sc = (rows[:, size:, None] == rows[:, None, :size]).any(dim=2)
+        fits_Sc = fits_Sc & ~known_Sc
+        check = fits_Sc.to(torch.uint8).argmax(dim=1, keepdim=True)
+        rows = torch.cat([rows[:, :size], rows[:, size:].gather(1, check)], dim=1)
+    return rows.unflatten(0, (batch, count)), fits_Sc.any(dim=1).unflatten(0, (batch, count))
+
+
+def _repeats(rows_Sn: torch.Tensor) -> torch.Tensor:
+    """Whether a set has a correspondence twice."""
+    ordered = rows_Sn.sort(dim=1).values
+    return (ordered[:, 1:] == ordered[:, :-1]).any(dim=1)
+
+
+def _sets_of(correspondences: Correspondences, rows_BSn: torch.Tensor) -> Correspondences:
+    batch, count, _ = rows_BSn.shape
+    image_S = torch.arange(batch, device=rows_BSn.device).repeat_interleave(count)
+    return correspondences.sets(image_S, rows_BSn.flatten(0, 1))

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 
-if TYPE_CHECKING:
-    from dsac_core.ransac.config import RansacConfig
+from dsac_core.ransac.config import RansacConfig
+
+# Scores [B x H] from errors [B x H x N] and weights [B x N], differentiable: the soft inlier count,
+# or a network on the image of residuals.
+Scorer = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def hard_inlier_count(
@@ -25,4 +28,26 @@ def soft_inlier_count(
     """Weighted soft inlier count [B x H], differentiable in the residuals (Eq. 34)."""
     softness = config.softness
     soft = torch.sigmoid(softness * config.inlier_threshold - softness * errors_BHN)
-    return (soft * weights_BN[:, None]).sum(dim=-1)
+    return torch.matmul(soft, weights_BN[..., None])[..., 0]
+
+
+def soft_inlier_share(config: RansacConfig) -> Scorer:
+    """The soft inlier count over the number of correspondences, times the sharpness.
+
+    So alpha of Eq. 36 is 100 / |Y| by default, whatever the number of correspondences.
+    """
+
+    def score(errors_BHN: torch.Tensor, weights_BN: torch.Tensor) -> torch.Tensor:
+        count_B = (weights_BN > 0).sum(dim=1).clamp_min(1)
+        share = soft_inlier_count(errors_BHN, weights_BN, config) / count_B[:, None]
+        return config.sharpness * share
+
+    return score
+
+
+def agreement(
+    squared_BHN: torch.Tensor, weights_BN: torch.Tensor, config: RansacConfig
+) -> torch.Tensor:
+    """Weighted sum [B x H] of 1 - |r|^2 / tau^2 over the inliers: a cheap score to rank by."""
+    scale = -1.0 / config.inlier_threshold**2
+    return torch.matmul((1.0 + scale * squared_BHN).clamp_min(0.0), weights_BN[..., None])[..., 0]

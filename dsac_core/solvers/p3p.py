@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Camera poses from three points each, for thousands of triples at once.
 
-The three distance equations between the points are quadratic forms in the depths along the rays,
-which makes two conics; one real root of a cubic gives the degenerate conic of their pencil, a pair
-of lines, and each line meets a conic in up to two points (Persson & Nordberg, "Lambda Twist", ECCV
-2018; Ding et al., "Revisiting the P3P Problem", CVPR 2023). The lines come from the adjugate
-(Richter-Gebert, "Perspectives on Projective Geometry", 2011, section 11.1). Depths are polished by
-Gauss-Newton on the distance equations, so that single precision suffices.
+The squared distances of the points are quadratic forms of their depths x along the rays,
 
-All tensors have the batch last ([..., N]), so that each operation runs over the whole batch.
+    Q_i(x) = (x_i - x_i+1)^2 + h_i x_i x_i+1 = a_i,    h_i = |ray_i - ray_i+1|^2 = 2 - 2 cos,
+
+for the pairs i = 01, 12, 20; in this form nothing cancels if the rays are close together. With
+weights w, w . a = 0, the conics sum_i w_i Q_i(x) = 0 all meet in the solutions. They are a pencil.
+Where the determinant vanishes, at a root of a cubic, the conic is a pair of lines, and each meets
+another conic of the pencil in up to two points (Persson & Nordberg, "Lambda Twist", ECCV 2018;
+Ding et al., "Revisiting the P3P Problem", CVPR 2023; for pairs of lines and adjugates
+Richter-Gebert, "Perspectives on Projective Geometry", 2011, section 11.1). With s_i = sin^2,
+
+    det = sum_i s_i w_i^2 (w_i+1 + w_i+2) + 2 (1 - cos_0 cos_1 cos_2) w_0 w_1 w_2.
+
+Gauss-Newton on the distances then polishes the depths, so that single precision suffices.
+
+The batch comes last ([..., N]); R are the four roots, of which K are left in all. A suffix 5 marks
+rows 0, 1, 2, 0, 1, of which slices are the rows in cyclic order. Time goes into starting operations
+and into passing over memory, hence the views, the operations in place, and that only real solutions
+with positive depths get past the conics.
 """
 
 from __future__ import annotations
@@ -17,214 +28,263 @@ from typing import NamedTuple
 
 import torch
 
-Conic = tuple[torch.Tensor, ...]  # q00, q01, q02, q11, q12, q22 of a symmetric matrix, each [N]
-_POLISHING_STEPS = 3
+_POLISHING_STEPS = 2
+# Of squared distances, as a part of their sum. What does not fit well is left to the fourth point.
+_LARGEST_RESIDUAL = 3e-3
+# By how much the discriminant of a double root may come out negative, in units of the precision.
+_ROOT_SLACK = 100.0
 
 
 class P3PSolutions(NamedTuple):
-    """Up to four poses per triple; those not ``valid`` hold arbitrary numbers."""
+    """The K solutions of all triples, ordered by triple; all numbers are finite."""
 
-    rotation_433N: torch.Tensor  # camera from world
-    translation_43N: torch.Tensor
-    valid_4N: torch.Tensor
+    rotation_33K: torch.Tensor  # camera from world
+    translation_3K: torch.Tensor
+    triple_K: torch.Tensor  # int64: which triple each solves; ascending
 
 
+@torch.no_grad()
 def solve_p3p(rays_33N: torch.Tensor, points_33N: torch.Tensor) -> P3PSolutions:
     """Poses (world to camera) that put three world points on three camera rays.
+
+    Not differentiable: the gradient of a pose is taken where it was refined, by the implicit
+    function theorem (`dsac_core.solvers.implicit`).
 
     Args:
         rays_33N: Unit vectors in the camera frame, [ray, component, batch].
         points_33N: World points in metres, [point, component, batch].
 
     Returns:
-        Four candidates per triple. Degenerate triples (collinear or repeated points, NaN) have no
-        valid one.
+        Up to four poses per triple. Degenerate triples (collinear or repeated points, NaN,
+        infinity) have none.
     """
-    edges = points_33N[[1, 2, 2]] - points_33N[[0, 0, 1]]
-    squared_distances = edges.square().sum(dim=1)  # 12, 13, 23
-    scale = squared_distances.mean(dim=0)
-    a = squared_distances / scale
-    cosines = (rays_33N[[0, 0, 1]] * rays_33N[[1, 2, 2]]).sum(dim=1)
+    both_233N = torch.stack([rays_33N, points_33N])
+    squares_23N = _squared_sides(both_233N)  # h, a
+    size_N = _sum(squares_23N[1])
+    squares_23N[1] /= size_N
+    ratios_2RN, shift_2N = _depth_ratios(squares_23N)
 
-    depths_43N = _depths_up_to_scale(a, cosines)
-    depths_43N = depths_43N * torch.sign(depths_43N.sum(dim=1, keepdim=True))
-    forms = _distance_forms(depths_43N, cosines)
-    depths_43N = depths_43N * (a.sum(dim=0) / forms.sum(dim=1).clamp_min(1e-12)).sqrt()[:, None]
-    for _ in range(_POLISHING_STEPS):
-        depths_43N = _polish(depths_43N, a, cosines)
-    residual = (_distance_forms(depths_43N, cosines) - a).abs().amax(dim=1)
-    valid = (depths_43N > 1e-3).all(dim=1) & (residual < 1e-2)
+    count = ratios_2RN.shape[2]
+    triple_K, root_K = (torch.minimum(*ratios_2RN) > 0).T.nonzero().unbind(dim=1)
+    ratios_2K = ratios_2RN.flatten(1).index_select(1, root_K * count + triple_K)
+    depths_3K = _shift_back(ratios_2K, shift_2N.index_select(1, triple_K))
+    squares_6K = squares_23N.flatten(0, 1).index_select(1, triple_K)
+    depths_3K, residual_3K = _polish(depths_3K, squares_6K[:3], squares_6K[3:])
+    fits_3K = (depths_3K > 0) & (residual_3K.abs_() < _LARGEST_RESIDUAL)
 
-    in_camera = (depths_43N * scale.sqrt())[:, :, None] * rays_33N
-    rotation = _frame(in_camera), _frame(points_33N[None])
-    rotation_433N = (rotation[0][:, :, None] * rotation[1][:, None]).sum(dim=3)
-    moved = (rotation_433N * points_33N[0]).sum(dim=2)
-    translation_43N = in_camera[:, 0] - moved
-    valid &= rotation_433N.isfinite().all(dim=2).all(dim=1) & translation_43N.isfinite().all(dim=1)
-    return P3PSolutions(rotation_433N, translation_43N, valid)
-
-
-def _distance_forms(depths_43N: torch.Tensor, cosines_3N: torch.Tensor) -> torch.Tensor:
-    """Squared distances [4 x 3 x N] between the points at these depths: pairs 12, 13, 23."""
-    first, second = depths_43N[:, [0, 0, 1]], depths_43N[:, [1, 2, 2]]
-    return first * first + second * second - 2.0 * cosines_3N * first * second
+    size_K = size_N.index_select(0, triple_K)
+    both_233K = both_233N.flatten(0, 2).index_select(1, triple_K).unflatten(0, (2, 3, 3))
+    both_233K[0] *= (depths_3K * size_K.sqrt())[:, None]
+    poses_43K, rigid_K = _align(both_233K, size_K)
+    (kept,) = (fits_3K[0] & fits_3K[1] & fits_3K[2] & rigid_K).nonzero(as_tuple=True)
+    poses_43K = poses_43K.index_select(2, kept)
+    return P3PSolutions(poses_43K[:3], poses_43K[3], triple_K.index_select(0, kept))
 
 
-def _depths_up_to_scale(a_3N: torch.Tensor, cosines_3N: torch.Tensor) -> torch.Tensor:
-    """Four candidates of depths [4 x 3 x N], each up to a factor."""
-    a12, a13, a23 = a_3N
-    c12, c13, c23 = cosines_3N
-    zero = torch.zeros_like(a12)
-    first: Conic = (a23, -a23 * c12, zero, a23 - a12, a12 * c23, -a12)
-    second: Conic = (a23, zero, -a23 * c13, -a13, a13 * c23, a23 - a13)
-    k0, k1, k2, k3 = _pencil_determinant(first, second)
-    # The pencil is first + g second. Where its root would be large, swap the two conics.
-    swap = k0.abs() > k3.abs()
-    first, second = (
-        tuple(torch.where(swap, q, p) for p, q in zip(first, second, strict=True)),
-        tuple(torch.where(swap, p, q) for p, q in zip(first, second, strict=True)),
-    )
-    k0, k1, k2, k3 = (
-        torch.where(swap, k3, k0),
-        torch.where(swap, k2, k1),
-        torch.where(swap, k1, k2),
-        torch.where(swap, k0, k3),
-    )
-    root = _real_cubic_root(k2 / k3, k1 / k3, k0 / k3)
-    degenerate: Conic = tuple(p + root * q for p, q in zip(first, second, strict=True))
-    lines = _line_pair(degenerate)
-    return torch.cat([_meet(line, second) for line in lines])
+def _sum(x_3N: torch.Tensor) -> torch.Tensor:
+    """Over the first dimension, several times faster than `torch.sum`."""
+    x, y, z = x_3N.unbind()
+    return (x + y).add_(z)
 
 
-def _pencil_determinant(first: Conic, second: Conic) -> tuple[torch.Tensor, ...]:
-    """Coefficients (ascending) of det(first + g second), a cubic in g."""
-    adjugate_first, adjugate_second = _adjugate(first), _adjugate(second)
-    return (
-        _inner(adjugate_first, first) / 3.0,
-        _inner(adjugate_first, second),
-        _inner(adjugate_second, first),
-        _inner(adjugate_second, second) / 3.0,
-    )
+def _cyclic(x_3N: torch.Tensor) -> torch.Tensor:
+    """Rows 0, 1, 2, 0, 1."""
+    return torch.cat([x_3N, x_3N[:2]])
 
 
-def _adjugate(q: Conic) -> Conic:
-    q00, q01, q02, q11, q12, q22 = q
-    return (
-        q11 * q22 - q12 * q12,
-        q02 * q12 - q01 * q22,
-        q01 * q12 - q02 * q11,
-        q00 * q22 - q02 * q02,
-        q01 * q02 - q00 * q12,
-        q00 * q11 - q01 * q01,
-    )
+def _squared_sides(corners_B33N: torch.Tensor) -> torch.Tensor:
+    """Of triangles [B x corner x component x N], the sides 01, 12, 20 [B x 3 x N]."""
+    sides = torch.empty_like(corners_B33N)
+    torch.sub(corners_B33N[:, 1:], corners_B33N[:, :2], out=sides[:, :2])
+    torch.sub(corners_B33N[:, 0], corners_B33N[:, 2], out=sides[:, 2])
+    return _sum(sides.square_().movedim(2, 0))
 
 
-def _inner(p: Conic, q: Conic) -> torch.Tensor:
-    """Trace of the product of two symmetric matrices."""
-    off_diagonal = p[1] * q[1] + p[2] * q[2] + p[4] * q[4]
-    return p[0] * q[0] + p[3] * q[3] + p[5] * q[5] + 2.0 * off_diagonal
+def _depth_ratios(squares_23N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Four times two depths [2 x 4 x N] in units of the third one, NaN where they are not real.
+
+    The second result [2 x N] says which one is the third: it is for `_shift_back`.
+    """
+    a_3N = squares_23N[1]
+    h_5N = _cyclic(squares_23N[0])
+    versine_5N = 0.5 * h_5N
+    cosine_5N = 1.0 - versine_5N
+    sine2_5N = torch.addcmul(h_5N, versine_5N, versine_5N, value=-1)
+    # Two weights that span the pencil: e0 - a0 (1, 1, 1) and e2 - a2 (1, 1, 1), with sum(a) = 1.
+    basis_52N = a_3N[::2].neg().expand(5, 2, -1).contiguous()
+    basis_52N[::3, 0] += 1.0
+    basis_52N[2, 1] += 1.0
+    cubic_22N = _pencil_determinant(basis_52N, versine_5N, cosine_5N, sine2_5N)
+    # The unknown is the ratio of the coordinates in that basis; swap them where it would be large.
+    swap_N = cubic_22N[0, 0].abs() > cubic_22N[0, 1].abs()
+    cubic_22N = torch.where(swap_N, cubic_22N.flip(1), cubic_22N)
+    (d, _), (c, b) = cubic_22N / cubic_22N[0, 1]
+    x = _separated_cubic_root(b, c, d)
+    unit = x.abs().clamp_min_(1.0).reciprocal_()
+    x *= unit
+    u, v = torch.where(swap_N, x, unit), torch.where(swap_N, unit, x)
+    first, second = basis_52N.unbind(dim=1)
+    lines, other = (u * first).addcmul_(v, second), (u * second).addcmul_(v, first, value=-1)
+    return _meet(torch.stack([lines, other, cosine_5N]), sine2_5N)
 
 
-def _real_cubic_root(b: torch.Tensor, c: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
-    """The best separated real root of x^3 + b x^2 + c x + d."""
-    p = c - b * b / 3.0
-    q = (2.0 * b * b - 9.0 * c) * b / 27.0 + d
-    sign = torch.where(q >= 0, -1.0, 1.0).to(q.dtype)
-    half = q.abs() / 2.0
-    discriminant = half * half + p * p * p / 27.0
+def _pencil_determinant(
+    basis_52N: torch.Tensor,
+    versine_5N: torch.Tensor,
+    cosine_5N: torch.Tensor,
+    sine2_5N: torch.Tensor,
+) -> torch.Tensor:
+    """The coefficients [[3 uuu, 3 vvv], [uuv, uvv]] of det(u first + v second)."""
+    g0, g1, g2 = versine_5N[:3].unbind()
+    c0, c1 = cosine_5N[:2].unbind()
+    product = torch.addcmul(g0, c0, torch.addcmul(g1, c1, g2)).mul_(2.0)  # 2 (1 - c0 c1 c2)
+    once = basis_52N * sine2_5N[:, None]
+    twice = once * basis_52N
+    following, last = basis_52N[1:4], basis_52N[2:5]
+    gradient = (following + last).mul_(once[:3]).mul_(2.0)
+    gradient += twice[1:4]
+    gradient += twice[2:5]
+    gradient.addcmul_(following * last, product)
+    return torch.stack([_sum(gradient * basis_52N[:3]), _sum(gradient * basis_52N[:3].flip(1))])
+
+
+def _separated_cubic_root(b: torch.Tensor, c: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+    """The best separated real root of x^3 + 3 b x^2 + 3 c x + d."""
+    # With x = y - b it is y^3 + 3 p y + 2 q.
+    p = torch.addcmul(c, b, b, value=-1)
+    q = torch.addcmul(d, b, torch.add(c, p, alpha=2), value=-1).mul_(0.5)
+    size = q.abs()
+    discriminant = (p * p).mul_(p).addcmul_(q, q)
     # One real root: Cardano, with the sum that does not cancel.
-    u = (half + discriminant.clamp_min(0.0).sqrt()).clamp_min(1e-30).pow(1.0 / 3.0)
-    single = u - p / (3.0 * u)
+    cube_root = discriminant.clamp_min(0.0).sqrt_().add_(size).clamp_min_(1e-30).pow_(1.0 / 3.0)
+    single = cube_root - p / cube_root
     # Three: the one farthest from the other two.
-    radius = (-p / 3.0).clamp_min(1e-30).sqrt()
-    angle = torch.acos((half / (radius * radius * radius)).clamp(-1.0, 1.0))
-    triple = 2.0 * radius * torch.cos(angle / 3.0)
-    x = sign * torch.where(discriminant > 0, single, triple) - b / 3.0
-    for _ in range(2):
-        value = ((x + b) * x + c) * x + d
-        slope = (3.0 * x + 2.0 * b) * x + c
-        x = x - torch.where(slope.abs() > 1e-12, value / slope, torch.zeros_like(x))
-    return x
+    radius = p.neg().clamp_min_(1e-20).sqrt_()
+    cosine = (size / (radius * radius).mul_(radius)).clamp_max_(1.0)
+    triple = cosine.acos_().div_(3.0).cos_().mul_(radius).mul_(2.0)
+    return torch.where(discriminant > 0, single, triple).copysign_(q).add_(b).neg_()
 
 
-def _line_pair(degenerate: Conic) -> tuple[torch.Tensor, torch.Tensor]:
-    """The two lines [3 x N] of a degenerate conic whose lines are real."""
-    adjugate = _adjugate(degenerate)
-    diagonal = torch.stack([adjugate[0], adjugate[3], adjugate[5]])
-    column = diagonal.abs().argmax(dim=0)
-    a00, a01, a02, a11, a12, a22 = adjugate
-    columns = torch.stack([a00, a01, a02, a01, a11, a12, a02, a12, a22]).unflatten(0, (3, 3))
-    chosen = columns.gather(0, column.expand(1, 3, -1))[0]
-    size = (-diagonal.gather(0, column[None])[0]).clamp_min(0.0).sqrt().clamp_min(1e-15)
-    px, py, pz = chosen / size
-    q00, q01, q02, q11, q12, q22 = degenerate
-    rank_one = torch.stack(
-        [q00, q01 - pz, q02 + py, q01 + pz, q11, q12 - px, q02 - py, q12 + px, q22]
-    )
-    largest = rank_one.abs().argmax(dim=0)
-    rank_one = rank_one.unflatten(0, (3, 3))
-    row = rank_one.gather(0, (largest // 3).expand(1, 3, -1))[0]
-    column_line = rank_one.gather(1, (largest % 3).expand(3, 1, -1))[:, 0]
-    return row, column_line
+def _meet(pencil_35N: torch.Tensor, sine2_5N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where a pair of lines meets another conic: the results of `_depth_ratios`.
+
+    Args:
+        pencil_35N: Weights of the pair of lines, weights of the conic, cosines.
+        sine2_5N: Squared sines.
+    """
+    # The adjugate of the lines' matrix is -p p^T, with p where they cross. Its diagonal entries (of
+    # corner i-1: s_i w_i^2 + w0 w1 + w1 w2 + w2 w0) tell the largest coordinate of p, which has
+    # number 0 from here on.
+    w_3N = pencil_35N[0, :3]
+    w0, w1, w2 = w_3N.unbind()
+    entry0, entry1, entry2 = (sine2_5N[:3] * w_3N).mul_(w_3N).unbind()
+    least01 = torch.minimum(entry0, entry1)
+    by_1, by_2 = entry1 < entry0, entry2 < least01
+    p0_squared = torch.minimum(least01, entry2).add_((w0 + w2).mul_(w1)).addcmul_(w0, w2)
+    p0_squared.neg_().clamp_min_(1e-30)
+    shifted = torch.where(by_1, pencil_35N[:, :3], pencil_35N[:, 2:])
+    shifted_33N = torch.where(by_2, pencil_35N[:, 1:4], shifted)
+
+    # Matrices of lines and conic: on the diagonal sums of two weights, off it -w cos, here negated.
+    (l11, l22), (m11, m22) = shifted_33N[:2, :2] + shifted_33N[:2, 1:]
+    (l01, l12, l20), (m01, m12, m20) = shifted_33N[:2] * shifted_33N[2]
+    m00 = shifted_33N[1, 0] + shifted_33N[1, 2]
+    # The lines join p = (1, p1, p2) to where they meet the line x0 = 0, the points (0, q1, q2).
+    p1 = (l20 * l12).addcmul_(l01, l22).div_(p0_squared).neg_()
+    p2 = (l01 * l12).addcmul_(l20, l11).div_(p0_squared).neg_()
+    larger = p0_squared.sqrt_().copysign_(l12).add_(l12)
+    q_22N = torch.stack([larger, l22, l11, larger]).unflatten(0, (2, 2))  # [coordinate, line, N]
+    q1, q2 = q_22N.unbind()
+    # The conic in (1, p1, p2) + t (0, q1, q2): pp + 2 pq t + qq t^2.
+    row1 = (m11 * p1).sub_(m01).addcmul_(m12, p2, value=-1)
+    row2 = (m22 * p2).sub_(m20).addcmul_(m12, p1, value=-1)
+    pq = (q1 * row1).addcmul_(q2, row2)
+    qq = (q1 * q1).mul_(m11).addcmul_(q2 * q2, m22).addcmul_(q1 * q2, m12, value=-2)
+    pp = row1.sub_(m01).mul_(p1).addcmul_(row2.sub_(m20), p2).add_(m00)
+    # Rounding must not make a double root a complex one.
+    slack = 1.0 + _ROOT_SLACK * torch.finfo(pq.dtype).eps
+    root = (pq * pq).mul_(slack).addcmul_(pp, qq, value=-1).sqrt_()
+    stable = root.copysign_(pq).add_(pq).neg_()
+    t_22N = torch.stack([stable / qq, pp / stable])
+    x1, x2 = (t_22N * q1).add_(p1), (t_22N * q2).add_(p2)
+    return torch.stack([x1, x2]).flatten(1, 2), torch.stack([by_1, by_2])
 
 
-def _meet(line_3N: torch.Tensor, conic: Conic) -> torch.Tensor:
-    """The two points [2 x 3 x N] where a line meets a conic, NaN where they are not real."""
-    # Two points u, v of the line: its cross products with the two axes that are least along it.
-    x, y, z = line_3N / line_3N.norm(dim=0)
-    zero = torch.zeros_like(x)
-    by_x, by_y, by_z = (
-        torch.stack([zero, z, -y]),
-        torch.stack([-z, zero, x]),
-        torch.stack([y, -x, zero]),
-    )
-    largest = torch.stack([x, y, z]).abs().argmax(dim=0)
-    u = torch.where(largest == 0, by_y, by_x)
-    v = torch.where(largest == 2, by_y, by_z)
-    uu, uv, vv = _apply(conic, u, u), _apply(conic, u, v), _apply(conic, v, v)
-    root = (uv * uv - uu * vv).sqrt()
-    stable = -uv - torch.where(uv >= 0, root, -root)
-    return torch.stack([stable * u + uu * v, vv * u + stable * v])
+def _shift_back(ratios_2K: torch.Tensor, shift_2K: torch.Tensor) -> torch.Tensor:
+    """Depths [3 x K], up to scale, in the order of the points."""
+    one = torch.ones_like(ratios_2K[:1])
+    x_5K = torch.cat([one, ratios_2K, one, ratios_2K[:1]])
+    by_1, by_2 = shift_2K.unbind()
+    return torch.where(by_2, x_5K[2:], torch.where(by_1, x_5K[:3], x_5K[1:4]))
 
 
-def _apply(q: Conic, left_3N: torch.Tensor, right_3N: torch.Tensor) -> torch.Tensor:
-    l0, l1, l2 = left_3N
-    r0, r1, r2 = right_3N
-    value: torch.Tensor = (
-        l0 * (q[0] * r0 + q[1] * r1 + q[2] * r2)
-        + l1 * (q[1] * r0 + q[3] * r1 + q[4] * r2)
-        + l2 * (q[2] * r0 + q[4] * r1 + q[5] * r2)
-    )
-    return value
+def _polish(
+    depths_3K: torch.Tensor, h_3K: torch.Tensor, a_3K: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Depths to scale, and what is left of the three distance equations [3 x K]."""
+    forms_3K = _forms(depths_3K, depths_3K.roll(-1, 0), h_3K)
+    x_6K = torch.cat([depths_3K, depths_3K]).mul_(_sum(forms_3K).rsqrt_())  # as sum(a) = 1
+    h_5K, a_5K = _cyclic(h_3K), _cyclic(a_3K)
+    for _ in range(_POLISHING_STEPS):
+        x_6K[:3] -= _gauss_newton_step(x_6K, h_5K, a_5K)
+        x_6K[3:] = x_6K[:3]
+    return x_6K[:3], _forms(x_6K[:3], x_6K[1:4], h_3K).sub_(a_3K)
 
 
-def _polish(depths_43N: torch.Tensor, a_3N: torch.Tensor, cosines_3N: torch.Tensor) -> torch.Tensor:
-    """One Gauss-Newton step on the three distance equations; the Jacobian has three zeros."""
-    residual = _distance_forms(depths_43N, cosines_3N) - a_3N
-    first, second = depths_43N[:, [0, 0, 1]], depths_43N[:, [1, 2, 2]]
-    by_first = 2.0 * (first - cosines_3N * second)
-    by_second = 2.0 * (second - cosines_3N * first)
-    j11, j21, j32 = by_first.unbind(dim=1)
-    j12, j23, j33 = by_second.unbind(dim=1)
-    r1, r2, r3 = residual.unbind(dim=1)
-    # Rows (j11, j12, 0), (j21, 0, j23), (0, j32, j33), solved by Cramer's rule.
-    determinant = -j11 * j23 * j32 - j12 * j21 * j33
-    inverse = torch.where(determinant.abs() > 1e-10, 1.0 / determinant, torch.zeros_like(r1))
-    step = torch.stack(
+def _forms(first: torch.Tensor, second: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Squared distances between points at these depths."""
+    difference = first - second
+    return (difference * difference).addcmul_(h * first, second)
+
+
+def _gauss_newton_step(x_6K: torch.Tensor, h_5K: torch.Tensor, a_5K: torch.Tensor) -> torch.Tensor:
+    """What to subtract from the depths [3 x K]."""
+    first, second = x_6K[:5], x_6K[1:]
+    difference = first - second
+    s = h_5K * first
+    residual = (difference * difference).sub_(a_5K).addcmul_(s, second)
+    f = torch.addcmul(difference.mul_(2.0), h_5K, second)
+    s -= difference
+    # The Jacobian's rows (f0, s0, 0), (0, f1, s1), (s2, 0, f2), solved by Cramer's rule.
+    f0, f1, f2 = f[:3].unbind()
+    s0, s1, s2 = s[:3].unbind()
+    determinant = (f0 * f1).mul_(f2).addcmul_(s0 * s1, s2)
+    step = (f[1:4] * residual[:3]).addcmul_(s[:3], residual[1:4], value=-1)
+    return step.mul_(f[2:]).addcmul_(s[:3] * s[1:4], residual[2:]).div_(determinant)
+
+
+def _align(corners_233K: torch.Tensor, size_K: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses [rotation rows, translation; 3; K] that move the second triangles onto the first.
+
+    The second result says which ones are good: neither triangle is a line, that is, lower than the
+    root of the precision, below which rounding says how the triangle is turned about the line.
+    """
+    along, other = (corners_233K[:, 1:] - corners_233K[:, :1]).unbind(dim=1)
+    length2_2K = _sum((along * along).movedim(1, 0))
+    along *= length2_2K.rsqrt()[:, None]
+    normal = _cross(along, other)
+    height2_2K = _sum((normal * normal).movedim(1, 0))
+    least = size_K * torch.finfo(size_K.dtype).eps
+    good_2K = torch.minimum(length2_2K, height2_2K) > least
+    normal *= height2_2K.rsqrt_()[:, None]
+    third = _cross(normal, along)
+
+    rotation_33K = along[0][:, None] * along[1]
+    rotation_33K.addcmul_(normal[0][:, None], normal[1]).addcmul_(third[0][:, None], third[1])
+    moved_3K = _sum((rotation_33K * corners_233K[1, 0]).movedim(1, 0))
+    translation_3K = corners_233K[0, 0] - moved_3K
+    return torch.cat([rotation_33K, translation_3K[None]]), good_2K[0] & good_2K[1]
+
+
+def _cross(left_23K: torch.Tensor, right_23K: torch.Tensor) -> torch.Tensor:
+    """Many times faster than `torch.linalg.cross` along this dimension."""
+    l0, l1, l2 = left_23K.unbind(dim=1)
+    r0, r1, r2 = right_23K.unbind(dim=1)
+    return torch.stack(
         [
-            -j23 * j32 * r1 - j12 * j33 * r2 + j12 * j23 * r3,
-            -j21 * j33 * r1 + j11 * j33 * r2 - j11 * j23 * r3,
-            j21 * j32 * r1 - j11 * j32 * r2 - j12 * j21 * r3,
+            (l1 * r2).addcmul_(l2, r1, value=-1),
+            (l2 * r0).addcmul_(l0, r2, value=-1),
+            (l0 * r1).addcmul_(l1, r0, value=-1),
         ],
         dim=1,
     )
-    return depths_43N - step * inverse[:, None]
-
-
-def _frame(points_K33N: torch.Tensor) -> torch.Tensor:
-    """Right-handed axes of each triangle, [K x component x axis x N]."""
-    along = points_K33N[:, 1] - points_K33N[:, 0]
-    along = along / along.norm(dim=1, keepdim=True)
-    normal = torch.linalg.cross(along, points_K33N[:, 2] - points_K33N[:, 0], dim=1)
-    normal = normal / normal.norm(dim=1, keepdim=True)
-    return torch.stack([along, torch.linalg.cross(normal, along, dim=1), normal], dim=2)

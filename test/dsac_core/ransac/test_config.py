@@ -23,7 +23,6 @@ def test_the_defaults_are_those_of_dsac_star() -> None:
         ("inlier_threshold", -1.0),
         ("inlier_threshold", float("nan")),
         ("max_draws", 0),
-        ("draws_per_round", 0),
         ("max_refinements", 0),
         ("confidence", 1.0),
         ("confidence", 0.0),

@@ -10,11 +10,15 @@ from scipy.spatial.transform import Rotation
 
 from dsac_core.geometry.pose import invert
 from dsac_core.ransac.correspondences import Correspondences
-from dsac_core.ransac.covariance import pnp_covariance
+from dsac_core.ransac.covariance import pose_covariance
+from dsac_core.ransac.kabsch_estimator import KabschEstimator
+from dsac_core.ransac.pnp_estimator import PnpEstimator
+from dsac_core.solvers.kabsch import solve_kabsch
 from dsac_core.solvers.pnp import refine_pnp
 
 FOCAL = np.array([525.0, 470.0])
 SIGMA = 2.0  # px
+PNP = PnpEstimator()
 
 
 class Scene:
@@ -63,7 +67,9 @@ def test_it_is_the_covariance_of_repeated_estimates() -> None:
     scene = Scene(60)
     given = scene.batch(4000)
     poses = scene.solve(given)
-    reported = pnp_covariance(given, poses, torch.ones(4000, 60, dtype=torch.bool)).mean(dim=0)
+    reported = pose_covariance(PNP, given, poses, torch.ones(4000, 60, dtype=torch.bool)).mean(
+        dim=0
+    )
     errors = np.array([scene.error(pose) for pose in poses])
     assert np.abs(errors.mean(axis=0)).max() < 0.1 * errors.std(axis=0).min() + 1e-3
     sampled = np.cov(errors.T)
@@ -78,11 +84,53 @@ def test_normalised_errors_are_chi_square_of_six_degrees() -> None:
     scene = Scene(40, seed=1)
     given = scene.batch(2000)
     poses = scene.solve(given)
-    reported = pnp_covariance(given, poses, torch.ones(2000, 40, dtype=torch.bool)).numpy()
+    reported = pose_covariance(PNP, given, poses, torch.ones(2000, 40, dtype=torch.bool)).numpy()
     errors = np.array([scene.error(pose) for pose in poses])
     nees = np.einsum("bi,bi->b", errors, np.linalg.solve(reported, errors[..., None])[..., 0])
     # With sigma^2 estimated from 74 degrees of freedom the mean is 6 * 74 / 72.
     assert nees.mean() == pytest.approx(6.17, abs=0.35)
+
+
+def test_with_depth_it_is_the_covariance_of_repeated_estimates() -> None:
+    scene = Scene(60)
+    size, noise = 4000, 0.02
+    cam_T_world = invert(scene.world_T_cam)
+    in_camera = scene.points @ cam_T_world[:3, :3].T + cam_T_world[:3, 3]
+    measured = in_camera + scene.rng.normal(scale=noise, size=(size, 60, 3))
+    given = Correspondences(
+        torch.from_numpy(scene.pixels).expand(size, -1, -1),
+        torch.from_numpy(scene.points).expand(size, -1, -1),
+        torch.ones(size, 60, dtype=torch.float64),
+        torch.from_numpy(FOCAL).expand(size, 2),
+        torch.from_numpy(measured),
+    )
+    poses = solve_kabsch(given.camera_points_BN3, given.points_BN3, given.weights_BN[:, None])[:, 0]
+    everything = torch.ones(size, 60, dtype=torch.bool)
+    reported = pose_covariance(KabschEstimator(), given, poses, everything).mean(dim=0)
+    sampled = np.cov(np.array([scene.error(pose) for pose in poses]).T)
+    deviation = np.sqrt(np.diag(sampled))
+    scale = np.outer(deviation, deviation)
+    np.testing.assert_allclose(reported.numpy() / scale, sampled / scale, atol=0.08)
+
+
+def test_weights_count_as_certainty() -> None:
+    """Of two kinds of measurements the better one weighs by its inverse variance."""
+    scene = Scene(60)
+    size = 4000
+    given = scene.batch(size)
+    pixels = given.pixels_BN2.clone()
+    exact = torch.from_numpy(scene.pixels)
+    pixels[:, ::2] = exact[::2] + 0.25 * (pixels[:, ::2] - exact[::2])
+    weights = given.weights_BN.clone()
+    weights[:, ::2] = 16.0
+    given = Correspondences(pixels, given.points_BN3, weights, given.focal_B2)
+    poses = scene.solve(given)
+    everything = torch.ones(size, 60, dtype=torch.bool)
+    reported = pose_covariance(PNP, given, poses, everything).mean(dim=0)
+    sampled = np.cov(np.array([scene.error(pose) for pose in poses]).T)
+    deviation = np.sqrt(np.diag(sampled))
+    scale = np.outer(deviation, deviation)
+    np.testing.assert_allclose(reported.numpy() / scale, sampled / scale, atol=0.08)
 
 
 def test_outliers_do_not_count() -> None:
@@ -94,22 +142,22 @@ def test_outliers_do_not_count() -> None:
         given.pixels_BN2[:, :60], given.points_BN3[:, :60], given.weights_BN[:, :60], given.focal_B2
     )
     torch.testing.assert_close(
-        pnp_covariance(given, poses, inliers),
-        pnp_covariance(alone, poses, torch.ones(1, 60, dtype=torch.bool)),
+        pose_covariance(PNP, given, poses, inliers),
+        pose_covariance(PNP, alone, poses, torch.ones(1, 60, dtype=torch.bool)),
     )
 
 
 def test_symmetric_and_positive_definite_in_single_precision() -> None:
     scene = Scene(500)
     given = scene.batch(3)
-    single = Correspondences(*(tensor.float() for tensor in vars(given).values()))
+    single = given.to(torch.float32)
     poses = scene.solve(given)
     inliers = torch.ones(3, 500, dtype=torch.bool)
-    covariance = pnp_covariance(single, poses.float(), inliers)
+    covariance = pose_covariance(PNP, single, poses.float(), inliers)
     torch.testing.assert_close(covariance, covariance.transpose(1, 2), rtol=0, atol=0)
     assert (torch.linalg.eigvalsh(covariance) > 0).all()
     torch.testing.assert_close(
-        covariance, pnp_covariance(given, poses, inliers), rtol=0.01, atol=1e-9
+        covariance, pose_covariance(PNP, given, poses, inliers), rtol=0.01, atol=1e-9
     )
 
 
@@ -134,7 +182,7 @@ def test_what_the_inliers_leave_open_is_infinite(kind: str, dtype: torch.dtype) 
         inliers[0, {"no inlier": 0, "three inliers": 3}[kind] :] = False
     given = scene.batch(1)
     pose = torch.from_numpy(invert(scene.world_T_cam)[:3])[None]
-    single = Correspondences(*(tensor.to(dtype) for tensor in vars(given).values()))
-    covariance = pnp_covariance(single, pose.to(dtype), inliers)[0]
+    single = given.to(dtype)
+    covariance = pose_covariance(PNP, single, pose.to(dtype), inliers)[0]
     assert covariance.diagonal().isinf().any()
     assert not covariance.isnan().any()

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search for the pose that most correspondences agree on.
+
+DSAC* draws four correspondences a set, three to solve and one to check. Where one in ten is right,
+one set in ten thousand is. Here a set has three, and what checks its poses is a jury of
+correspondences, the same for all: a tenth of the sets do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from dsac_core.ransac.sampling import draw_sets
+from dsac_core.ransac.scoring import agreement, soft_inlier_count
+from dsac_core.solvers.least_squares import geman_mcclure
+
+if TYPE_CHECKING:
+    from dsac_core.ransac.config import RansacConfig
+    from dsac_core.ransac.correspondences import Correspondences
+    from dsac_core.ransac.estimator import Candidates, Estimator
+
+_JURY = 64
+_FIRST_ROUND = 64
+_LARGEST_ROUND = 4096
+_AT_ONCE = 1024  # poses before the jury: what stays in the cache
+_POLISHED = 2  # hypotheses a round, on the way to their minimum
+_POLISHING_STEPS = 2
+
+
+class Hypotheses(NamedTuple):
+    """The best hypotheses of each image, best first."""
+
+    poses_BH34: torch.Tensor  # cam_T_world
+    scores_BH: torch.Tensor  # soft inlier counts, minus infinity where a slot is empty
+    draws: int  # minimal sets per image
+
+
+@torch.no_grad()
+def search_hypotheses(
+    correspondences: Correspondences,
+    estimator: Estimator,
+    config: RansacConfig,
+    generator: torch.Generator,
+    prior_B34: torch.Tensor | None = None,
+) -> Hypotheses:
+    """Draw minimal sets in growing rounds and keep the hypotheses that most agree with.
+
+    The jury ranks the poses of a round; the best of them are scored by
+    ``config.scored_correspondences``, and the few best of these move towards their minimum there.
+    The search ends once so many sets were drawn that, with ``config.confidence``, one held inliers
+    of the best pose alone, or after ``config.max_draws``: a hopeless image costs a bounded time.
+
+    Args:
+        correspondences: Of B images.
+        estimator: The kind of correspondence.
+        config: The settings.
+        generator: On the CPU; decides every draw.
+        prior_B34: cam_T_world that also enter the pool, NaN where an image has none.
+    """
+    rows = _shuffled_rows(correspondences, config, generator)
+    jury, scored = correspondences.subset(rows[:_JURY]), correspondences.subset(rows)
+    pool = _Pool(scored, estimator, config)
+    if prior_B34 is not None:
+        pool.add(prior_B34[:, None].to(correspondences.points_BN3))
+        pool.polish()
+    batch = len(correspondences.weights_BN)
+    draws, size = 0, _FIRST_ROUND
+    while draws < config.max_draws:
+        size = min(size, config.max_draws - draws)
+        drawn = draw_sets(correspondences, size, estimator.set_size, generator)
+        image_S = torch.arange(batch, device=drawn.device).repeat_interleave(size)
+        sets = correspondences.sets(image_S, drawn.flatten(0, 1))
+        candidates = estimator.generate(sets, config.inlier_threshold)
+        draws += size
+        poses = _by_image(candidates, image_S, batch)
+        if poses.shape[1]:
+            poses = _shortlist(poses, jury, estimator, config)
+            if pool.add(poses):
+                pool.polish()
+        missing = float(pool.needed_draws_B().max()) - draws
+        if missing <= 0:
+            break
+        size = min(4 * size, _LARGEST_ROUND, max(_FIRST_ROUND, math.ceil(missing)))
+    return Hypotheses(pool.poses_BH34, pool.scores_BH, draws)
+
+
+class _Pool:
+    """The best hypotheses so far."""
+
+    def __init__(self, scored: Correspondences, estimator: Estimator, config: RansacConfig) -> None:
+        self.scored, self.estimator, self.config = scored, estimator, config
+        self.poses_BH34 = scored.points_BN3.new_zeros(len(scored.points_BN3), 0, 3, 4)
+        self.scores_BH = self.poses_BH34[..., 0, 0]
+        self.share_B = self.poses_BH34.new_zeros(len(scored.points_BN3))  # of inliers of the best
+        self._kernel = geman_mcclure(config.inlier_threshold)
+
+    def add(self, poses_BK34: torch.Tensor) -> bool:
+        """Score poses, keep the best, and say whether there is a new best of an image.
+
+        A pose that is not finite has no score.
+        """
+        weights = self.scored.weights_BN
+        errors = self.estimator.errors(self.scored, poses_BK34)
+        scores = soft_inlier_count(errors, weights, self.config)
+        scores = scores.masked_fill(~poses_BK34.isfinite().flatten(2).all(dim=2), -torch.inf)
+        inliers = (errors < self.config.inlier_threshold).to(weights.dtype)
+        share = torch.matmul(inliers, weights[..., None])[..., 0]
+        share = share / weights.sum(dim=1, keepdim=True).clamp_min(torch.finfo(share.dtype).tiny)
+        self.share_B = torch.maximum(self.share_B, share.amax(dim=1))
+        poses = torch.cat([self.poses_BH34, poses_BK34], dim=1)
+        before = self.scores_BH.shape[1]
+        scores = torch.cat([self.scores_BH, scores], dim=1)
+        self.scores_BH, order = scores.sort(dim=1, descending=True, stable=True)
+        self.scores_BH = self.scores_BH[:, : self.config.hypotheses]
+        self.poses_BH34 = _take(poses, order[:, : self.config.hypotheses])
+        return bool((order[:, 0] >= before).any())
+
+    def polish(self) -> None:
+        """Move the best towards their minimum on the scored correspondences, and add those."""
+        best = self.poses_BH34[:, :_POLISHED]
+        best = torch.where(best.isfinite(), best, 0.0)
+        weights = self.scored.weights_BN[:, None]
+        steps = _POLISHING_STEPS
+        self.add(self.estimator.refine(self.scored, best, weights, self._kernel, steps=steps))
+
+    def needed_draws_B(self) -> torch.Tensor:
+        """Sets after which one, with the confidence asked for, held only inliers."""
+        all_inliers = self.share_B.double().clamp(1e-6, 1.0 - 1e-6) ** self.estimator.set_size
+        return math.log(1.0 - self.config.confidence) / torch.log1p(-all_inliers)
+
+
+def _shuffled_rows(
+    correspondences: Correspondences, config: RansacConfig, generator: torch.Generator
+) -> torch.Tensor:
+    count = correspondences.weights_BN.shape[1]
+    rows = torch.randperm(count, generator=generator)[: config.scored_correspondences]
+    return rows.to(correspondences.weights_BN.device)
+
+
+def _by_image(candidates: Candidates, image_S: torch.Tensor, batch: int) -> torch.Tensor:
+    """Candidates as [B x P x 3 x 4], NaN where an image has fewer than the most."""
+    image_K = image_S[candidates.set_K]
+    if batch == 1:
+        return candidates.poses_K34[None]
+    counts = torch.bincount(image_K, minlength=batch)
+    place = torch.arange(len(image_K), device=image_K.device) - (counts.cumsum(0) - counts)[image_K]
+    poses = candidates.poses_K34.new_full((batch, int(counts.max()), 3, 4), torch.nan)
+    poses[image_K, place] = candidates.poses_K34
+    return poses
+
+
+def _shortlist(
+    poses_BP34: torch.Tensor, jury: Correspondences, estimator: Estimator, config: RansacConfig
+) -> torch.Tensor:
+    """The hypotheses that the jury agrees with most."""
+    kept = config.hypotheses
+    if poses_BP34.shape[1] <= kept:
+        return poses_BP34
+    scores = [
+        agreement(estimator.residuals(jury, some).squared_BHN, jury.weights_BN, config)
+        for some in poses_BP34.split(_AT_ONCE, dim=1)
+    ]
+    ranked = torch.cat(scores, dim=1).nan_to_num(nan=-1.0)
+    return _take(poses_BP34, ranked.topk(kept, dim=1).indices)
+
+
+def _take(poses_BH34: torch.Tensor, index_BK: torch.Tensor) -> torch.Tensor:
+    return poses_BH34.gather(1, index_BK[:, :, None, None].expand(-1, -1, 3, 4))
