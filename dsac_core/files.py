@@ -28,18 +28,22 @@ def replacing_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_directory(target: Path) -> Iterator[Path]:
-    """An empty folder beside ``target``, which takes its place when the block ends well.
+def replacing_directory(target: Path, *, make: bool = True) -> Iterator[Path]:
+    """An empty folder of that name, which takes the place of ``target`` when the block ends well.
 
     A folder cannot be renamed over another one that is not empty, so an old one steps aside first;
-    it is deleted only when the new one stands.
+    it is deleted only when the new one stands. ``make=False`` leaves it to the block to make the
+    folder.
     """
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    holder = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    unfinished = holder / target.name
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
+    shutil.rmtree(holder, ignore_errors=True)
+    holder.mkdir()
+    if make:
+        unfinished.mkdir()
     try:
         yield unfinished
         shutil.rmtree(old, ignore_errors=True)
@@ -53,7 +57,7 @@ def replacing_directory(target: Path) -> Iterator[Path]:
             raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(holder, ignore_errors=True)
 
 
 def write_json(target: Path, content: Any) -> None:

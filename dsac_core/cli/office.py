@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the recordings; returns the exit status."""
     from dsac_core.errors import ConfigError
+    from dsac_core.progress import ConsoleProgress
     from dsac_core.synthetic import (
         CAMERA,
         WALKS,
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     camera = CAMERA.scaled(320, 240) if args.fast else CAMERA
     options = BagOptions(camera=camera, processes=args.processes)
     begun = time.monotonic()
+    progress = ConsoleProgress()
     for name in WALKS if args.walk == "both" else (args.walk,):
         walk = walk_poses(name, room_options)
         if seconds is not None:
@@ -72,41 +73,14 @@ def run(args: argparse.Namespace) -> int:
             continue
         print(f"office_{name}: building the room", flush=True)
         room = office(room_options.seed)
-        report = _Progress(f"office_{name}")
+
+        def report(done: int, count: int, stage: str = f"office_{name}") -> None:
+            progress(stage, done / count, f"{done} of {count} images")
+
         path = write_walk(
             args.out_dir, room, walk, options, overwrite=args.overwrite, progress=report
         )
-        report.finish(path)
+        size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+        print(f"office_{name}: {size:.0f} MB, {path}")
     print(f"done in {time.monotonic() - begun:.0f} s")
     return 0
-
-
-class _Progress:
-    """A line that a person can follow: rewritten on a terminal, one per tenth in a log."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.begun = time.monotonic()
-        self.live = sys.stdout.isatty()
-        self.tenth = 0
-        self.count = 0
-
-    def __call__(self, done: int, count: int) -> None:
-        self.count = count
-        tenth = 10 * done // count
-        if not self.live and tenth == self.tenth:
-            return
-        self.tenth = tenth
-        spent = time.monotonic() - self.begun
-        left = spent / done * (count - done)
-        bar = ("#" * (2 * tenth)).ljust(20, ".")
-        line = (
-            f"{self.name}: [{bar}] {100 * done // count:3d}% of {count} images, {left:.0f} s left"
-        )
-        print(f"\r{line}   " if self.live else line, end="" if self.live else "\n", flush=True)
-
-    def finish(self, path: Path) -> None:
-        if self.live:
-            print()
-        size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
-        print(f"{self.name}: {self.count} images, {size:.0f} MB, {path}")

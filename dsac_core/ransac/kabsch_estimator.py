@@ -76,11 +76,15 @@ def _sides(corners_S33: torch.Tensor) -> torch.Tensor:
 
 
 def _length(sides_S33: torch.Tensor) -> torch.Tensor:
-    return sides_S33.square().sum(dim=2).sqrt()
+    length: torch.Tensor = torch.linalg.vector_norm(sides_S33, dim=2)
+    return length
 
 
 def _height(sides_S33: torch.Tensor) -> torch.Tensor:
     """Of each triangle over its longest side; 0 where corners coincide."""
-    double_area = torch.linalg.cross(sides_S33[:, 0], sides_S33[:, 1]).square().sum(dim=1).sqrt()
+    normal = torch.linalg.cross(sides_S33[:, 0], sides_S33[:, 1])
     longest = _length(sides_S33).amax(dim=1)
-    return double_area / longest.clamp_min(torch.finfo(longest.dtype).tiny)
+    height: torch.Tensor = torch.linalg.vector_norm(normal, dim=1) / longest.clamp_min(
+        torch.finfo(longest.dtype).tiny
+    )
+    return height

@@ -23,6 +23,7 @@ _FEATURES = 4
 _MAPS = torch.zeros(3, 6, _FEATURES + 3, dtype=torch.float64)  # and nothing of the residuals
 _MAPS[..., :_FEATURES] = torch.tensor(_ALONG)
 _LEAST_SPREAD = 1e-6  # of the points across their longest direction, squared, to tell a rotation
+_ROUNDING = 32.0  # digits of a coordinate that mean nothing
 
 
 def solve_kabsch(
@@ -39,18 +40,29 @@ def solve_kabsch(
         points_BN3: The same points in the scene.
         weights_BHN: Of each pair, >= 0; one set of weights for each pose.
     """
-    # Near the origin, products of coordinates keep their digits.
-    camera_origin = camera_points_BN3.detach().mean(dim=1, keepdim=True)
-    scene_origin = points_BN3.detach().mean(dim=1, keepdim=True)
+    # Near the origin, products of coordinates keep their digits: near that of all that has weight,
+    # as what has none may be anywhere.
+    origin_share = _share(weights_BHN.detach().sum(dim=1, keepdim=True))
+    camera_origin = origin_share @ camera_points_BN3.detach()
+    scene_origin = origin_share @ points_BN3.detach()
     measured, scene = camera_points_BN3 - camera_origin, points_BN3 - scene_origin
-    total = weights_BHN.sum(dim=2, keepdim=True)
-    share = weights_BHN / total.clamp_min(torch.finfo(total.dtype).tiny)
+    share = _share(weights_BHN)
     camera_mean, scene_mean = share @ measured, share @ scene
     products = (share[:, :, None] * measured.transpose(1, 2)[:, None]) @ scene[:, None]
-    rotation = nearest_rotation(products - camera_mean[..., None] * scene_mean[:, :, None])
+    covariance = products - camera_mean[..., None] * scene_mean[:, :, None]
     camera_mean, scene_mean = camera_mean + camera_origin, scene_mean + scene_origin
+    # What rounding of the coordinates makes of points that coincide.
+    size = camera_mean.detach().norm(dim=2) * scene_mean.detach().norm(dim=2)
+    noise = (_ROUNDING * torch.finfo(size.dtype).eps) ** 2 * size
+    rotation, determined = _nearest_rotation(covariance, noise)
     translation = camera_mean[..., None] - rotation @ scene_mean[..., None]
-    return torch.cat([rotation, translation], dim=-1)
+    poses = torch.cat([rotation, translation], dim=-1)
+    return torch.where(determined[..., None, None], poses, poses.detach())
+
+
+def _share(weights_BHN: torch.Tensor) -> torch.Tensor:
+    total = weights_BHN.sum(dim=2, keepdim=True)
+    return weights_BHN / total.clamp_min(torch.finfo(total.dtype).tiny)
 
 
 def nearest_rotation(matrices_33: torch.Tensor) -> torch.Tensor:
@@ -61,13 +73,23 @@ def nearest_rotation(matrices_33: torch.Tensor) -> torch.Tensor:
     eigenvalues of that matrix are sums of two singular values: unlike the derivative of the SVD
     itself, which has their differences in the denominator, it does not mind if they are equal.
     """
+    return _nearest_rotation(matrices_33, matrices_33.new_zeros(()))[0]
+
+
+def _nearest_rotation(
+    matrices_33: torch.Tensor, noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The rotation, and whether the matrix, beyond its noise, determines it; else no derivative."""
     with torch.no_grad():
         u, singular, vh = torch.linalg.svd(matrices_33)
         flip = torch.ones_like(singular)
         flip[..., 2] = torch.sign(torch.linalg.det(u @ vh))
-        rotation: torch.Tensor = (u * flip[..., None, :]) @ vh
+        rotation = (u * flip[..., None, :]) @ vh
+        signed = singular * flip
+        least = torch.maximum(_LEAST_SPREAD * singular[..., 0], noise)
+        determined = signed[..., 1] + signed[..., 2] > least
     if not matrices_33.requires_grad:
-        return rotation
+        return rotation, determined
     product = matrices_33 @ rotation.transpose(-2, -1)
     axial = torch.stack(
         [
@@ -78,14 +100,11 @@ def nearest_rotation(matrices_33: torch.Tensor) -> torch.Tensor:
         dim=-1,
     )
     with torch.no_grad():
-        signed = singular * flip
         spread = torch.diag_embed(signed.sum(dim=-1, keepdim=True).expand_as(signed))
         inverse, _ = torch.linalg.inv_ex(spread - product)
-        determined = signed[..., 1] + signed[..., 2] > _LEAST_SPREAD * singular[..., 0]
         inverse = torch.where(determined[..., None, None], inverse, 0.0)
     turn = (inverse @ (axial - axial.detach())[..., None])[..., 0]
-    turned: torch.Tensor = exponential(turn) @ rotation
-    return turned
+    return exponential(turn) @ rotation, determined
 
 
 @dataclass(frozen=True)

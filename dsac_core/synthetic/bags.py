@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
 
 from dsac_core.errors import DatasetError
+from dsac_core.files import replacing_directory
 from dsac_core.synthetic import messages
 from dsac_core.synthetic.frames import BagOptions, Job, frames
 from dsac_core.synthetic.odometry import measure
@@ -64,14 +63,9 @@ def write_walk(
     if not overwrite and is_written(out_dir, room.options, walk, options, name=name):
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
-            unfinished = Path(folder) / target.name
+        with replacing_directory(target, make=False) as unfinished:
             start = START + (0 if walk.name == "mapping" else LATER)
             _write(unfinished, Job(room, walk, options, start), recipe, progress)
-            if target.exists():
-                shutil.rmtree(target)
-            unfinished.rename(target)
     except OSError as error:
         msg = f"cannot write the recording {target}: {error.strerror or error}"
         raise DatasetError(msg) from error

@@ -14,7 +14,7 @@ def test_writes_both_walks_and_keeps_them(tmp_path, capsys):
     for name in ("office_mapping", "office_test"):
         with Reader(tmp_path / name) as reader:
             assert reader.topics["/camera/image_raw"].msgcount == 3
-    assert "100%" in capsys.readouterr().out
+    assert "office_test: 100%" in capsys.readouterr().err
     assert main(["office", str(tmp_path), *SHORT]) == 0
     assert capsys.readouterr().out.count("is already there") == 2
 
