@@ -119,11 +119,9 @@ def minimise(
         damped = hessian + torch.diag_embed(damping * diagonal) + floor
         step = -torch.linalg.solve_ex(damped, gradient[..., None])[0][..., 0]
         step = torch.where(step.isfinite().all(dim=-1, keepdim=True), step, 0.0)
-        factor = (
-            None if before is None or kernel is squares else _lengthening(step, before, hessian)
-        )
-        if factor is not None:
-            step = step * factor
+        lengthened = before is not None
+        if before is not None:
+            step = step * _lengthening(step, before, hessian)
         tried = retract(poses, step.to(poses.dtype))
         residuals = residuals_at(tried)
         tried_cost, inner = _cost(residuals, weights_BHN, kernel)
@@ -131,8 +129,8 @@ def minimise(
         poses = torch.where(better[..., None, None], tried, poses)
         cost = torch.where(better, tried_cost, cost)
         damping = torch.where(better[..., None], damping * 0.1, damping * 100.0).clamp_min(1e-9)
-        plain = kernel is squares or lengthened
-        before = None if plain else torch.where(better[..., None], step, torch.inf)
+        alone = kernel is squares or lengthened
+        before = None if alone else torch.where(better[..., None], step, torch.inf)
         length = -(step * gradient).sum(dim=-1)  # squared, in the metric of J^T W J
         resting = resting | (length <= tolerance**2 * variance)
         resting = resting | (damping[..., 0] > _STUCK)
