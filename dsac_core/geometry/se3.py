@@ -19,10 +19,11 @@ def transform_rows(
     poses_BH34: torch.Tensor, points_BN3: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The three coordinates of the points under the poses, each [B x H x N] of its own."""
-    points = points_BN3.transpose(1, 2)
-    x, y, z = (
-        torch.baddbmm(row[..., 3:], row[..., :3], points) for row in poses_BH34.unbind(dim=2)
-    )
+    batch, hypotheses = poses_BH34.shape[:2]
+    # All x coordinates, all y, all z: one product, whose parts lie each in one piece.
+    rows = poses_BH34.transpose(1, 2).reshape(batch, 3 * hypotheses, 4)
+    moved = torch.baddbmm(rows[..., 3:], rows[..., :3], points_BN3.transpose(1, 2))
+    x, y, z = moved.view(batch, 3, hypotheses, -1).unbind(dim=1)
     return x, y, z
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from dsac_core.solvers.least_squares import Kernel, Residuals, minimise, squares
 
 if TYPE_CHECKING:
+    import torch
+
     from dsac_core.ransac.correspondences import Correspondences
 
 
@@ -52,9 +52,7 @@ class Estimator(ABC):
 
     def errors(self, correspondences: Correspondences, poses_BH34: torch.Tensor) -> torch.Tensor:
         """Lengths r(y, h) [B x H x N] of the residuals (Eq. 10, 12), differentiable."""
-        squared = self.residuals(correspondences, poses_BH34).squared_BHN
-        # The length has no derivative at zero; the floor gives it that of a constant.
-        return squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()
+        return self.residuals(correspondences, poses_BH34).lengths()
 
     def refine(
         self,

@@ -12,8 +12,9 @@ from dsac_core.ransac.estimate import estimator_of
 from dsac_core.ransac.pose_loss import PoseLossConfig, pose_loss
 from dsac_core.ransac.refinement import refine_hypotheses
 from dsac_core.ransac.sampling import sample_minimal_sets, solve_minimal_sets
-from dsac_core.ransac.scoring import Scorer, soft_inlier_share
+from dsac_core.ransac.scoring import Scorer, share_score
 from dsac_core.ransac.selection import draw_hypotheses, mean_pose, selection_probabilities
+from dsac_core.ransac.soft_score import soft_inlier_counts
 
 if TYPE_CHECKING:
     from dsac_core.ransac.config import RansacConfig
@@ -97,8 +98,12 @@ def hypothesis_losses(
             raise TypeError(msg)
         rows_BHn = sample_minimal_sets(correspondences, estimator, config, generator)
     hypotheses, accepted = solve_minimal_sets(correspondences, estimator, rows_BHn, config)
-    scorer = scorer or soft_inlier_share(config)
-    scores = scorer(estimator.errors(correspondences, hypotheses), correspondences.weights_BN)
+    if scorer is None:
+        counts = soft_inlier_counts(correspondences, estimator, hypotheses, config)
+        scores = share_score(counts, correspondences.weights_BN, config)
+    else:
+        errors = estimator.errors(correspondences, hypotheses)
+        scores = scorer(errors, correspondences.weights_BN)
     probabilities = selection_probabilities(scores, accepted)
     wanted = probabilities.detach() > _NEGLIGIBLE
     refined = refine_hypotheses(correspondences, estimator, hypotheses, wanted, config)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dsac_core.ransac.correspondences import Correspondences
     from dsac_core.ransac.estimator import Estimator
 
-_FIRST_CORRESPONDENCES = 500
+_FIRST_CORRESPONDENCES = 400
 _FIRST_STEPS = 8
 _SAME = 0.05  # inlier thresholds of difference in the inliers' errors, up to which poses are one
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,7 +26,11 @@ def draw_sets(
     ``generator``, on the CPU, decides every draw.
     """
     batch = len(correspondences.weights_BN)
-    cumulative = correspondences.weights_BN.double().cumsum(dim=1)
+    weights = correspondences.weights_BN
+    if bool((weights == weights[:, :1]).all()):
+        place = torch.rand(batch, count, size, generator=generator, dtype=torch.float64)
+        return (place * weights.shape[1]).long().to(weights.device)
+    cumulative = weights.double().cumsum(dim=1)
     place = torch.rand(batch, count * size, generator=generator).to(cumulative)
     rows = torch.searchsorted(cumulative, place * cumulative[:, -1:], right=True)
     # An image without any weight draws the last correspondence again and again: no pose.
@@ -94,7 +99,10 @@ def sample_minimal_sets(
         first = torch.sort(~fits, dim=1, stable=True).indices[:, : config.hypotheses]
         rows, fits = rows[image_B1, first], fits[image_B1, first]
         draws += size
-        size = min(4 * size, _LARGEST_ROUND)
+        rate = float(drawn_fits.double().mean(dim=1).min())
+        missing = config.hypotheses - int(fits.sum(dim=1).min())
+        wanted = math.ceil(1.3 * missing / max(rate, 1e-6))
+        size = min(4 * size, _LARGEST_ROUND, max(wanted, config.hypotheses))
     return rows
 
 

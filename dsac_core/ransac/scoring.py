@@ -38,11 +38,17 @@ def soft_inlier_share(config: RansacConfig) -> Scorer:
     """
 
     def score(errors_BHN: torch.Tensor, weights_BN: torch.Tensor) -> torch.Tensor:
-        count_B = (weights_BN > 0).sum(dim=1).clamp_min(1)
-        share = soft_inlier_count(errors_BHN, weights_BN, config) / count_B[:, None]
-        return config.sharpness * share
+        return share_score(soft_inlier_count(errors_BHN, weights_BN, config), weights_BN, config)
 
     return score
+
+
+def share_score(
+    counts_BH: torch.Tensor, weights_BN: torch.Tensor, config: RansacConfig
+) -> torch.Tensor:
+    """Scores [B x H] of soft inlier counts, as `soft_inlier_share` has them."""
+    count_B = (weights_BN > 0).sum(dim=1).clamp_min(1)
+    return config.sharpness * counts_BH / count_B[:, None]
 
 
 def agreement(

@@ -41,7 +41,7 @@ def attach_pnp(
     with torch.no_grad():
         hessian, _ = at.normal_equations(weights)
         hessian = hessian + _reprojection_curvature(at, weights)
-        minimum = is_definite(hessian)
+        minimum = is_definite(hessian, points_BN3.dtype)
         inverse, _ = torch.linalg.inv_ex(hessian)
         inverse = torch.where(minimum[..., None, None], inverse, 0.0)
     gradient = _reprojection_gradient(at, weights)

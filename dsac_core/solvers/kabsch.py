@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from dsac_core.geometry.se3 import exponential, transform
+from dsac_core.solvers.lengths import vector_lengths
 
 # The derivatives of the camera point (X, Y, Z) in (rho, phi), as combinations of the features
 # 1, X, Y, Z; one row for each of the six.
@@ -122,6 +123,15 @@ class RigidResiduals:
         """Squared distances, m^2."""
         x, y, z = self.residual.unbind(dim=2)
         return x * x + y * y + z * z
+
+    def lengths(self) -> torch.Tensor:
+        """Distances [B x H x N], metres (Eq. 12), differentiable."""
+        return vector_lengths(self.residual.unbind(dim=2))
+
+    def pulled_back(self, factor_BHN: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The gradient in the camera points, where ``factor`` times the residual is that in it."""
+        x, y, z = self.residual.unbind(dim=2)
+        return factor_BHN * x, factor_BHN * y, factor_BHN * z
 
     def normal_equations(self, weights_BHN: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """J^T W J [B x H x 6 x 6] and J^T W r [B x H x 6], in float64."""

@@ -30,6 +30,12 @@ class Residuals(Protocol):
     def squared_BHN(self) -> torch.Tensor:
         """Their squared lengths."""
 
+    def lengths(self) -> torch.Tensor:
+        """Their lengths [B x H x N], differentiable."""
+
+    def pulled_back(self, factor_BHN: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The gradient in the camera points, where ``factor`` times the residual is that in it."""
+
     def normal_equations(self, weights_BHN: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """J^T W J [B x H x 6 x 6] and J^T W r [B x H x 6], in float64."""
 
@@ -157,22 +163,27 @@ def _lengthening(
     return (1.0 / (1.0 - ratio))[..., None]
 
 
-def is_definite(hessian_66: torch.Tensor) -> torch.Tensor:
+def is_definite(hessian_66: torch.Tensor, precision: torch.dtype = torch.float64) -> torch.Tensor:
     """Whether each matrix [...] is positive definite beyond rounding, whatever its units.
 
     The inverse of one that is not exists numerically, with entries of any size and sign.
+
+    Args:
+        hessian_66: Symmetric matrices.
+        precision: Of the numbers that they were summed up from.
     """
+    tolerance = max(_RANK_TOLERANCE, 8.0 * torch.finfo(precision).eps)
     size = hessian_66.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12).sqrt()
     scaled = hessian_66 / (size[..., :, None] * size[..., None, :])
     identity = torch.eye(6, dtype=hessian_66.dtype, device=hessian_66.device)
-    _, failed = torch.linalg.cholesky_ex(scaled - _RANK_TOLERANCE * identity)
+    _, failed = torch.linalg.cholesky_ex(scaled - tolerance * identity)
     return torch.eq(failed, 0)
 
 
 def _variance(residuals: Residuals, inner_BHN: torch.Tensor) -> torch.Tensor:
-    """Mean weighted squared residual [B x H] of the inliers."""
-    total = inner_BHN.sum(dim=-1).clamp_min(torch.finfo(inner_BHN.dtype).tiny)
-    return (residuals.squared_BHN * inner_BHN).sum(dim=-1) / total
+    """Mean squared residual [B x H] of the inliers, in units of the weights as the cost is."""
+    count = (inner_BHN > 0).sum(dim=-1).clamp_min(1)
+    return (residuals.squared_BHN * inner_BHN).sum(dim=-1) / count
 
 
 def _cost(

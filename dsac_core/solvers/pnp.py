@@ -14,6 +14,7 @@ import torch
 
 from dsac_core.geometry.se3 import transform_rows
 from dsac_core.solvers.least_squares import minimise
+from dsac_core.solvers.lengths import vector_lengths
 
 MIN_DEPTH = 1e-2  # metres: a point nearer than this, or behind, is never an inlier
 _BEHIND = 1e4  # px, the error of such a point
@@ -59,6 +60,26 @@ class Reprojection:
         squared = torch.addcmul(self.residual_x.square(), self.residual_y, self.residual_y)
         return torch.where(self.in_front, squared, _BEHIND**2).clamp_max(_BEHIND**2)
 
+    def lengths(self) -> torch.Tensor:
+        """Reprojection errors [B x H x N], px (Eq. 10), differentiable."""
+        residual = (self.residual_x, self.residual_y)
+        return vector_lengths(residual, ~self.in_front, _BEHIND)
+
+    def pulled_back(self, factor_BHN: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The gradient in the camera points, where ``factor`` times the residual is that in it.
+
+        Three rows, each [B x H x N]; nothing comes from behind the camera.
+        """
+        pull = (factor_BHN * self.inverse_depth).mul_(self.in_front)
+        pull_x, pull_y = pull * self.residual_x, pull * self.residual_y
+        along = (pull_x * self.scaled_x).addcmul_(pull_y, self.scaled_y)
+        focal = self.focal_B2[:, :, None, None]
+        return (
+            pull_x.mul_(focal[:, 0]),
+            pull_y.mul_(focal[:, 1]),
+            along.mul_(self.inverse_depth).neg_(),
+        )
+
     @property
     def ideal(self) -> tuple[torch.Tensor, torch.Tensor]:
         """X/Z and Y/Z."""
@@ -82,7 +103,8 @@ class Reprojection:
         product per pose: no Jacobian of 12 numbers per correspondence is ever written down.
         """
         rows = torch.stack([*self._features(), self.residual_x, self.residual_y], dim=2)
-        rows *= weights_BHN.sqrt()[:, :, None]
+        # The cost of a point behind the camera is a constant, which pulls nowhere.
+        rows *= (weights_BHN * self.in_front).sqrt()[:, :, None]
         gram = torch.matmul(rows, rows.transpose(2, 3)).double()
         maps = _MAPS.to(gram.device) * self.focal_B2.double()[:, None, :, None, None]
         left = maps @ gram[:, :, None]

@@ -200,10 +200,14 @@ def test_refinement_ends_where_the_libraries_end(kind: str, library: str) -> Non
     expected = torch.from_numpy(np.array([pose_of(*given) for given in each(views, count)]))
     cost, least = cost_of(views, found), cost_of(views, expected[:, None])
     assert (cost <= least * (1.0 + 1e-9)).all()
-    difference = (found[:, 0] - expected).abs()
+    # With four points of a plane OpenCV ends higher in some.
+    same = (cost > least * (1.0 - 1e-9))[:, 0]
+    known = (kind, library) == ("four coplanar points", "opencv")
+    assert same.double().mean() >= (0.9 if known else 1.0)
+    difference = (found[:, 0] - expected)[same].abs()
     assert difference[..., :3].max() < 1e-6
     # A camera that sees only what is hundreds of metres away does not know where it is.
-    assert difference[..., 3].max() < (1e-4 if kind.startswith("all") else 1e-6)
+    assert difference[..., 3].max() < (1e-5 if kind.startswith("all") else 1e-6)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "coplanar" not in kind])
@@ -311,6 +315,17 @@ def test_a_batch_is_its_members_one_by_one() -> None:
                 views.focal[image][None],
             )
             torch.testing.assert_close(alone[0, 0], together[image, hypothesis], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-6, 1e4])
+def test_the_scale_of_the_weights_is_none(scale: float, dtype: torch.dtype) -> None:
+    views = Views(batch=2, hypotheses=20, count=200)
+    given = (each.to(dtype) for each in (views.start, views.points, views.pixels))
+    weights, focal = scale * views.weights.to(dtype), views.focal.to(dtype)
+    found = refine_pnp(*given, weights, focal, steps=30).double()
+    atol = 5e-5 if dtype == torch.float32 else 1e-8
+    torch.testing.assert_close(found, views.refine(**EXACT), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("kind", ["no weights", "one point", "two points", "all behind"])
