@@ -23,7 +23,7 @@ def transform_rows(
     # All x coordinates, all y, all z: one product, whose parts lie each in one piece.
     rows = poses_BH34.transpose(1, 2).reshape(batch, 3 * hypotheses, 4)
     moved = torch.baddbmm(rows[..., 3:], rows[..., :3], points_BN3.transpose(1, 2))
-    x, y, z = moved.view(batch, 3, hypotheses, -1).unbind(dim=1)
+    x, y, z = moved.view(batch, 3, hypotheses, points_BN3.shape[1]).unbind(dim=1)
     return x, y, z
 
 

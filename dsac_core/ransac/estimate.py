@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,21 @@ class RansacResult:
     draws: int  # minimal sets drawn per image
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrix products add in another order on another number of threads.
+
+    One is also the fastest for an image: what there is to compute at a time is small.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 @torch.no_grad()
 def estimate_poses(
     correspondences: Correspondences,
@@ -48,7 +65,7 @@ def estimate_poses(
 ) -> RansacResult:
     """Camera poses of a batch of images (Eq. 4-6): PnP, or Kabsch if there are camera points.
 
-    No input raises: where there is no pose, ``found_B`` is false.
+    No input raises: where there is no pose, ``found_B`` is false. On a CPU it runs on one thread.
 
     Args:
         correspondences: Of B images.
