@@ -78,9 +78,10 @@ def search_hypotheses(
         poses = _by_image(candidates, image_S, batch)
         if poses.shape[1]:
             poses = _shortlist(poses, jury, estimator, config)
-            if pool.add(poses):
+            # Where there are draws enough already, refinement does it on all correspondences.
+            if pool.add(poses) and pool.missing_draws(draws) > 0:
                 pool.polish()
-        missing = float(pool.needed_draws_B().max()) - draws
+        missing = pool.missing_draws(draws)
         if missing <= 0:
             break
         size = min(4 * size, _LARGEST_ROUND, max(_FIRST_ROUND, math.ceil(missing)))
@@ -126,10 +127,11 @@ class _Pool:
         steps = _POLISHING_STEPS
         self.add(self.estimator.refine(self.scored, best, weights, self._kernel, steps=steps))
 
-    def needed_draws_B(self) -> torch.Tensor:
-        """Sets after which one, with the confidence asked for, held only inliers."""
+    def missing_draws(self, draws: int) -> float:
+        """How many more sets, until with the confidence asked for one held only inliers."""
         all_inliers = self.share_B.double().clamp(1e-6, 1.0 - 1e-6) ** self.estimator.set_size
-        return math.log(1.0 - self.config.confidence) / torch.log1p(-all_inliers)
+        needed_B = math.log(1.0 - self.config.confidence) / torch.log1p(-all_inliers)
+        return float(needed_B.max()) - draws
 
 
 def _shuffled_rows(
