@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dsac_core.solvers.least_squares import geman_mcclure, truncated
+from dsac_core.solvers.least_squares import geman_mcclure, is_definite, truncated
 
 if TYPE_CHECKING:
     from dsac_core.ransac.config import RansacConfig
@@ -37,7 +37,8 @@ def refine_hypotheses(
         correspondences: Of B images, differentiable in their scene points.
         estimator: The kind of correspondence.
         poses_BH34: The hypotheses.
-        wanted_BH: Which to refine; the others come back as they are.
+        wanted_BH: Which to refine; the others come back as they are, and so do those whose inliers
+            leave the pose open.
         config: The settings.
     """
     if not bool(wanted_BH.any()):
@@ -58,10 +59,14 @@ def refine_hypotheses(
         poses = estimator.refine(
             correspondences, poses[image_B1, leaders], weights, cut, steps=steps
         )
-        inliers = cut(estimator.residuals(correspondences, poses).squared_BHN)[1]
+        residuals = estimator.residuals(correspondences, poses)
+        inliers = cut(residuals.squared_BHN)[1] * weights
+        # With two inliers, or some on a line, there are many minima, and none is the pose.
+        determined = is_definite(residuals.normal_equations(inliers)[0], poses.dtype)
         place = torch.zeros_like(wanted_BH, dtype=torch.long).scatter(1, order, member)
-    solved = estimator.attach(correspondences, poses, inliers * weights)
-    return torch.where(wanted_BH[..., None, None], solved[image_B1, place], poses_BH34)
+        refined_BH = wanted_BH & determined[image_B1, place]
+    solved = estimator.attach(correspondences, poses, inliers)
+    return torch.where(refined_BH[..., None, None], solved[image_B1, place], poses_BH34)
 
 
 def _evenly(correspondences: Correspondences) -> Correspondences:
