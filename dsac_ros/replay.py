@@ -85,7 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds to wait for the node (%(default)s)",
     )
     add("--report", type=Path, metavar="DIR", help="write report.json and trajectory.png here")
-    add("--min-recall", type=float, metavar="PCT", help="exit with 1 below this recall (10cm/5deg)")
+    add(
+        "--min-recall",
+        type=float,
+        metavar="PCT",
+        help="exit with 1 below this share of the processed frames within 10 cm and 5 deg",
+    )
     return parser
 
 
@@ -141,10 +146,12 @@ def _replay(options: argparse.Namespace, bag: Bag, arguments: list[str]) -> int:
         )
         draw(picture, comparison, collector.collected, truth, title)
         print(f"  report: {options.report / 'report.json'}, picture: {picture}", flush=True)
-    recall = summary["recall"]["10cm_5deg"]
+    # A machine that is slower than the camera skips images; the robot still knows where it is.
+    recall = summary["recall_of_processed"]["10cm_5deg"]
     if options.min_recall is not None and recall < options.min_recall:
         print(
-            f"recall {recall:.1f} % is below the required {options.min_recall:g} %",
+            f"recall {recall:.1f} % of the processed frames is below the required"
+            f" {options.min_recall:g} %",
             file=sys.stderr,
         )
         return 1
