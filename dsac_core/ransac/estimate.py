@@ -74,7 +74,7 @@ def estimate_poses(
             number of threads.
         prior_B34: cam_T_world that enter the pool as hypotheses, NaN where an image has none.
         scorer: Scores the pool in place of the soft inlier count, on all correspondences: a
-            `ScoreNet`, for instance.
+            `ScoreNet`, for instance, or `hard_inlier_share`.
         selection: How one of the pool is chosen.
     """
     estimator = estimator_of(correspondences)
@@ -85,8 +85,8 @@ def estimate_poses(
         return _nothing_found(correspondences, pool.draws)
     poses = pool.poses_BH34[:, :1]  # the best: they are sorted
     if scorer is not None or selection != "argmax":
-        errors = estimator.errors(correspondences, pool.poses_BH34)
-        scores = (scorer or soft_inlier_share(config))(errors, correspondences.weights_BN)
+        scorer = scorer or soft_inlier_share(config)
+        scores = estimator.score(correspondences, pool.poses_BH34, scorer)
         scores = scores.masked_fill(~pool.scores_BH.isfinite(), -torch.inf)
         poses = select(pool.poses_BH34, scores, selection, generator)[:, None]
     poses = torch.where(poses.isfinite(), poses, 0.0)

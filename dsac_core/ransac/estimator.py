@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from dsac_core.ransac.correspondences import Correspondences
+    from dsac_core.ransac.scoring import Scorer
 
 
 class Candidates(NamedTuple):
@@ -53,6 +54,12 @@ class Estimator(ABC):
     def errors(self, correspondences: Correspondences, poses_BH34: torch.Tensor) -> torch.Tensor:
         """Lengths r(y, h) [B x H x N] of the residuals (Eq. 10, 12), differentiable."""
         return self.residuals(correspondences, poses_BH34).lengths()
+
+    def score(
+        self, correspondences: Correspondences, poses_BH34: torch.Tensor, scorer: Scorer
+    ) -> torch.Tensor:
+        """How good each pose is [B x H], by all correspondences."""
+        return scorer(self.errors(correspondences, poses_BH34), correspondences.weights_BN)
 
     def refine(
         self,

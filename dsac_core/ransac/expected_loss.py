@@ -102,8 +102,7 @@ def hypothesis_losses(
         counts = soft_inlier_counts(correspondences, estimator, hypotheses, config)
         scores = share_score(counts, correspondences.weights_BN, config)
     else:
-        errors = estimator.errors(correspondences, hypotheses)
-        scores = scorer(errors, correspondences.weights_BN)
+        scores = estimator.score(correspondences, hypotheses, scorer)
     probabilities = selection_probabilities(scores, accepted)
     wanted = probabilities.detach() > _NEGLIGIBLE
     refined = refine_hypotheses(correspondences, estimator, hypotheses, wanted, config)

@@ -43,6 +43,16 @@ def soft_inlier_share(config: RansacConfig) -> Scorer:
     return score
 
 
+def hard_inlier_share(config: RansacConfig) -> Scorer:
+    """The number of inliers (Eq. 5) in the same scale; it has no derivative."""
+
+    def score(errors_BHN: torch.Tensor, weights_BN: torch.Tensor) -> torch.Tensor:
+        counts = hard_inlier_count(errors_BHN, weights_BN, config).to(errors_BHN.dtype)
+        return share_score(counts, weights_BN, config)
+
+    return score
+
+
 def share_score(
     counts_BH: torch.Tensor, weights_BN: torch.Tensor, config: RansacConfig
 ) -> torch.Tensor:

@@ -15,10 +15,11 @@ from scipy.spatial.transform import Rotation
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.grid import cell_centres
 from dsac_core.geometry.pose import invert, pose_error
+from dsac_core.networks.score_net import ScoreNet
 from dsac_core.ransac.config import RGBD_RANSAC, RansacConfig
 from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import RansacResult, estimate_poses
-from dsac_core.ransac.scoring import soft_inlier_count
+from dsac_core.ransac.scoring import hard_inlier_share, soft_inlier_count
 from dsac_core.ransac.selection import Selection
 
 CONFIG = RansacConfig()
@@ -293,6 +294,27 @@ def test_selections(selection: Selection) -> None:
     result = estimate_poses(grid.correspondences(), CONFIG, generator, selection=selection)
     assert result.found_B[0]
     assert error_of(result, grid)[0] < 1.3 * grid.floor() + 1e-4
+
+
+def test_the_hard_count_chooses_as_well() -> None:
+    grid = Grid(0.3)
+    generator = torch.Generator().manual_seed(0)
+    scorer = hard_inlier_share(CONFIG)
+    result = estimate_poses(grid.correspondences(), CONFIG, generator, scorer=scorer)
+    assert result.found_B[0]
+    assert error_of(result, grid)[0] < 1.3 * grid.floor() + 1e-4
+
+
+def test_a_score_network_chooses() -> None:
+    """One that has learned nothing does not choose well, but from the same pool."""
+    torch.manual_seed(0)
+    given = Grid(0.8).correspondences()
+    generator = torch.Generator().manual_seed(0)
+    result = estimate_poses(given, CONFIG, generator, scorer=ScoreNet((60, 80)))
+    best = estimate(given)
+    assert result.draws == best.draws
+    assert result.cam_T_world_B34.isfinite().all()
+    assert result.score_B[0] <= best.score_B[0] + 0.01
 
 
 def test_a_scorer_decides() -> None:
