@@ -137,9 +137,12 @@ class _Pool:
 def _shuffled_rows(
     correspondences: Correspondences, config: RansacConfig, generator: torch.Generator
 ) -> torch.Tensor:
+    """Which correspondences score, in random order; those without weight come last."""
     count = correspondences.weights_BN.shape[1]
-    rows = torch.randperm(count, generator=generator)[: config.scored_correspondences]
-    return rows.to(correspondences.weights_BN.device)
+    rows = torch.randperm(count, generator=generator).to(correspondences.weights_BN.device)
+    weightless = (correspondences.weights_BN[:, rows] <= 0).all(dim=0)
+    rows = rows[torch.sort(weightless, stable=True).indices]
+    return rows[: config.scored_correspondences]
 
 
 def _by_image(candidates: Candidates, image_S: torch.Tensor, batch: int) -> torch.Tensor:

@@ -245,6 +245,18 @@ def test_weights_guide_the_sampling(depth: bool) -> None:
     assert error_of(result, grid)[0] < 0.05
 
 
+def test_few_cells_with_weight_among_many_without() -> None:
+    """Fifty of 4800: who scores is drawn from these."""
+    grid = Grid(0.3, noise=0.5)
+    chosen = np.random.default_rng(0).permutation(4800)[:50]
+    grid.weights[:] = 0.0
+    grid.weights[chosen] = 1.0
+    result = estimate(grid.correspondences())
+    assert result.found_B[0]
+    assert int(result.inliers_BN.sum()) == pytest.approx(grid.true[chosen].sum(), abs=2)
+    assert error_of(result, grid)[0] < 0.02
+
+
 def test_weights_count_in_the_refinement() -> None:
     """Half of the cells err by ten times as much, and their weights say so."""
     plain, weighted = [], []
