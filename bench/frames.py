@@ -20,6 +20,7 @@ PIXELS = cell_centres(60, 80).double().numpy()
 RGB, RGBD = "rgb", "rgbd"
 INPUTS = (RGB, RGBD)
 THRESHOLDS = {RGB: 10.0, RGBD: 0.10}  # of an inlier, px and metres
+WARM_UP = 1_000_000  # a seed that no measured frame has
 _CENTIMETRE = 0.01
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import machine, step
-from bench.frames import INPUTS, Frame, make_frame
+from bench.frames import INPUTS, WARM_UP, Frame, make_frame
 from bench.methods import METHODS
 from dsac_core.files import write_json
 from dsac_core.geometry.pose import pose_error
@@ -27,7 +27,6 @@ INLIER_SHARES = (0.1, 0.3, 0.5, 0.8)
 NOISES = (1.0, 5.0)  # px, cm
 STEP_FRAMES = 10
 GOOD_CM, GOOD_DEG = 5.0, 5.0
-_WARM_UP = 1_000_000  # a seed that no measured frame has
 
 Row = dict[str, object]
 
@@ -38,7 +37,7 @@ def measure(
     """One row of each method that has this input, on the frames that all methods get."""
     methods = [name for name in methods if input_ in METHODS[name].inputs]
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in methods}
-    warm_up = make_frame(input_, share, noise, _WARM_UP)
+    warm_up = make_frame(input_, share, noise, WARM_UP)
     for name in methods:
         _run(name, warm_up)
     for seed in range(frames):

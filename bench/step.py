@@ -11,19 +11,18 @@ import time
 import numpy as np
 import torch
 
-from bench.frames import RGB, RGBD, make_frame
+from bench.frames import RGB, RGBD, WARM_UP, make_frame
 from bench.methods import CONFIGS, correspondences_of
 from dsac_core.geometry.pose import invert
 from dsac_core.ransac.expected_loss import hypothesis_losses
 
 NOISES = {RGB: (1.0, 8.0), RGBD: (1.0, 8.0)}  # px, cm
 INLIER_SHARES = (0.3, 0.5, 0.8)
-_WARM_UP = 1_000_000  # a seed that no measured frame has
 
 
 def measure_step(input_: str, share: float, noise: float, frames: int) -> dict[str, object]:
     """One row: medians over frames, after one more to warm up."""
-    _times_of_step(input_, share, noise, _WARM_UP)
+    _times_of_step(input_, share, noise, WARM_UP)
     times = np.array([_times_of_step(input_, share, noise, seed) for seed in range(frames)])
     forward, backward = np.median(times, axis=0)
     return {

@@ -42,6 +42,15 @@ def retract(poses_34: torch.Tensor, step_6: torch.Tensor) -> torch.Tensor:
     return torch.cat([rotation, translation[..., None]], dim=-1)
 
 
+def axial_vector(matrices_33: torch.Tensor) -> torch.Tensor:
+    """Of the antisymmetric part A - A^T [... x 3]; of a rotation, the axis times twice the sine."""
+    a = matrices_33
+    return torch.stack(
+        [a[..., 2, 1] - a[..., 1, 2], a[..., 0, 2] - a[..., 2, 0], a[..., 1, 0] - a[..., 0, 1]],
+        dim=-1,
+    )
+
+
 def exponential(phi: torch.Tensor) -> torch.Tensor:
     """Rotation matrices [... x 3 x 3] of rotation vectors [... x 3]."""
     x, y, z = phi.unbind(dim=-1)

@@ -113,9 +113,11 @@ class Correspondences:
             None if camera_points is None else camera_points[:, rows],
         )
 
-    def sets(self, image_S: torch.Tensor, rows_Sn: torch.Tensor) -> Correspondences:
-        """Small sets of correspondences as a batch of S: set s has the given rows of its image."""
-        image = image_S[:, None]
+    def sets(self, rows_BSn: torch.Tensor) -> Correspondences:
+        """Small sets of correspondences, by their rows, as a batch of B * S, image by image."""
+        batch, count, _ = rows_BSn.shape
+        image_S = torch.arange(batch, device=rows_BSn.device).repeat_interleave(count)
+        image, rows_Sn = image_S[:, None], rows_BSn.flatten(0, 1)
         camera_points = self.camera_points_BN3
         return Correspondences(
             self.pixels_BN2[image, rows_Sn],

@@ -89,7 +89,6 @@ def estimate_poses(
         scores = estimator.score(correspondences, pool.poses_BH34, scorer)
         scores = scores.masked_fill(~pool.scores_BH.isfinite(), -torch.inf)
         poses = select(pool.poses_BH34, scores, selection, generator)[:, None]
-    poses = torch.where(poses.isfinite(), poses, 0.0)
     weights = correspondences.weights_BN[:, None]
     steps = config.max_refinements
     kernel = truncated(config.inlier_threshold)

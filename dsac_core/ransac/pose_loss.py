@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from dsac_core.errors import ConfigError
-from dsac_core.geometry.se3 import inverse
+from dsac_core.geometry.se3 import axial_vector, inverse
+from dsac_core.solvers.lengths import vector_lengths
 
 
 @dataclass(frozen=True)
@@ -35,26 +36,13 @@ def pose_loss(
     Differentiable, and exactly the derivative of the value on both sides of the clamp.
     """
     estimate, truth = inverse(poses_BH34), inverse(truth_B34)[:, None]
-    distance = _length(estimate[..., 3] - truth[..., 3])
+    distance = vector_lengths((estimate[..., 3] - truth[..., 3]).unbind(dim=-1))
     turn = estimate[..., :3].transpose(-2, -1) @ truth[..., :3]
-    axial = torch.stack(
-        [
-            turn[..., 2, 1] - turn[..., 1, 2],
-            turn[..., 0, 2] - turn[..., 2, 0],
-            turn[..., 1, 0] - turn[..., 0, 1],
-        ],
-        dim=-1,
-    )
     trace = turn.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     # The arc tangent is exact for small angles, where the arc cosine of the trace is not.
-    angle_deg = torch.rad2deg(torch.atan2(_length(axial), trace - 1.0))
+    sine = vector_lengths(axial_vector(turn).unbind(dim=-1))
+    angle_deg = torch.rad2deg(torch.atan2(sine, trace - 1.0))
     loss = config.translation_weight * distance + config.rotation_weight * angle_deg
     far = loss > config.soft_clamp
     # The root has no derivative at zero, not even where it is not taken.
     return torch.where(far, (config.soft_clamp * torch.where(far, loss, 1.0)).sqrt(), loss)
-
-
-def _length(vectors_3: torch.Tensor) -> torch.Tensor:
-    """With derivative zero at zero."""
-    squared = vectors_3.square().sum(dim=-1)
-    return squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()

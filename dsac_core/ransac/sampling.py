@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _CHECKS = 8  # correspondences that check one pose
-_LARGEST_ROUND = 4096
+LARGEST_ROUND = 4096  # sets
 
 
 def draw_sets(
@@ -30,12 +30,20 @@ def draw_sets(
     if bool((weights == weights[:, :1]).all()):
         place = torch.rand(batch, count, size, generator=generator, dtype=torch.float64)
         return (place * weights.shape[1]).long().to(weights.device)
-    cumulative = weights.double().cumsum(dim=1)
-    place = torch.rand(batch, count * size, generator=generator).to(cumulative)
-    rows = torch.searchsorted(cumulative, place * cumulative[:, -1:], right=True)
     # An image without any weight draws the last correspondence again and again: no pose.
-    sets: torch.Tensor = rows.clamp_max(cumulative.shape[1] - 1).unflatten(1, (count, size))
-    return sets
+    rows = draw_by_weight(weights, count * size, generator)
+    return rows.view(batch, count, size)
+
+
+def draw_by_weight(
+    weights_BN: torch.Tensor, count: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Indices [B x count], each with the probability of its weight; the last if there is none."""
+    cumulative = weights_BN.double().cumsum(dim=1)
+    place = torch.rand(len(cumulative), count, generator=generator).to(cumulative)
+    rows = torch.searchsorted(cumulative, place * cumulative[:, -1:], right=True)
+    bounded: torch.Tensor = rows.clamp_max(cumulative.shape[1] - 1)
+    return bounded
 
 
 def solve_minimal_sets(
@@ -51,7 +59,7 @@ def solve_minimal_sets(
     sets.
     """
     batch, count, _ = rows_BSn.shape
-    sets = _sets_of(correspondences, rows_BSn)
+    sets = correspondences.sets(rows_BSn)
     with torch.no_grad():
         candidates = estimator.generate(sets, config.inlier_threshold)
         chosen = candidates.set_K
@@ -102,7 +110,7 @@ def sample_minimal_sets(
         rate = float(drawn_fits.double().mean(dim=1).min())
         missing = config.hypotheses - int(fits.sum(dim=1).min())
         wanted = math.ceil(1.3 * missing / max(rate, 1e-6))
-        size = min(4 * size, _LARGEST_ROUND, max(wanted, config.hypotheses))
+        size = min(4 * size, LARGEST_ROUND, max(wanted, config.hypotheses))
     return rows
 
 
@@ -115,7 +123,7 @@ def _first_fitting(
     """Of each set's checks the first that fits, as sets [B x S x n], and whether any does."""
     batch, count, _ = rows_BSm.shape
     size, threshold = estimator.set_size, config.inlier_threshold
-    sets = _sets_of(correspondences, rows_BSm)
+    sets = correspondences.sets(rows_BSm)
     candidates = estimator.generate(sets, threshold)
     errors = estimator.errors(sets.pick(candidates.set_K), candidates.poses_K34[:, None])[:, 0]
     # All of what was solved for must fit, and one of the checks.
@@ -138,9 +146,3 @@ def _repeats(rows_Sn: torch.Tensor) -> torch.Tensor:
     """Whether a set has a correspondence twice."""
     ordered = rows_Sn.sort(dim=1).values
     return (ordered[:, 1:] == ordered[:, :-1]).any(dim=1)
-
-
-def _sets_of(correspondences: Correspondences, rows_BSn: torch.Tensor) -> Correspondences:
-    batch, count, _ = rows_BSn.shape
-    image_S = torch.arange(batch, device=rows_BSn.device).repeat_interleave(count)
-    return correspondences.sets(image_S, rows_BSn.flatten(0, 1))

@@ -26,9 +26,13 @@ def soft_inlier_count(
     errors_BHN: torch.Tensor, weights_BN: torch.Tensor, config: RansacConfig
 ) -> torch.Tensor:
     """Weighted soft inlier count [B x H], differentiable in the residuals (Eq. 34)."""
+    return torch.matmul(soft_inliers(errors_BHN, config), weights_BN[..., None])[..., 0]
+
+
+def soft_inliers(errors_BHN: torch.Tensor, config: RansacConfig) -> torch.Tensor:
+    """How much of an inlier each correspondence is [B x H x N]: the sigmoid of Eq. 34."""
     softness = config.softness
-    soft = torch.sigmoid(softness * config.inlier_threshold - softness * errors_BHN)
-    return torch.matmul(soft, weights_BN[..., None])[..., 0]
+    return torch.sigmoid(softness * config.inlier_threshold - softness * errors_BHN)
 
 
 def soft_inlier_share(config: RansacConfig) -> Scorer:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from dsac_core.ransac.sampling import draw_sets
+from dsac_core.ransac.sampling import LARGEST_ROUND, draw_sets
 from dsac_core.ransac.scoring import agreement, soft_inlier_count
 from dsac_core.solvers.least_squares import geman_mcclure
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _JURY = 64
 _FIRST_ROUND = 64
-_LARGEST_ROUND = 4096
 _AT_ONCE = 1024  # poses before the jury: what stays in the cache
 _POLISHED = 2  # hypotheses a round, on the way to their minimum
 _POLISHING_STEPS = 2
@@ -71,11 +70,9 @@ def search_hypotheses(
     while draws < config.max_draws:
         size = min(size, config.max_draws - draws)
         drawn = draw_sets(correspondences, size, estimator.set_size, generator)
-        image_S = torch.arange(batch, device=drawn.device).repeat_interleave(size)
-        sets = correspondences.sets(image_S, drawn.flatten(0, 1))
-        candidates = estimator.generate(sets, config.inlier_threshold)
+        candidates = estimator.generate(correspondences.sets(drawn), config.inlier_threshold)
         draws += size
-        poses = _by_image(candidates, image_S, batch)
+        poses = _by_image(candidates, size, batch)
         if poses.shape[1]:
             poses = _shortlist(poses, jury, estimator, config)
             # Where there are draws enough already, refinement does it on all correspondences.
@@ -84,7 +81,7 @@ def search_hypotheses(
         missing = pool.missing_draws(draws)
         if missing <= 0:
             break
-        size = min(4 * size, _LARGEST_ROUND, max(_FIRST_ROUND, math.ceil(missing)))
+        size = min(4 * size, LARGEST_ROUND, max(_FIRST_ROUND, math.ceil(missing)))
     return Hypotheses(pool.poses_BH34, pool.scores_BH, draws)
 
 
@@ -101,12 +98,14 @@ class _Pool:
     def add(self, poses_BK34: torch.Tensor) -> bool:
         """Score poses, keep the best, and say whether there is a new best of an image.
 
-        A pose that is not finite has no score.
+        A pose that is not finite has no score, and zeros in its place.
         """
+        finite = poses_BK34.isfinite().flatten(2).all(dim=2)
+        poses_BK34 = torch.where(finite[..., None, None], poses_BK34, 0.0)
         weights = self.scored.weights_BN
         errors = self.estimator.errors(self.scored, poses_BK34)
         scores = soft_inlier_count(errors, weights, self.config)
-        scores = scores.masked_fill(~poses_BK34.isfinite().flatten(2).all(dim=2), -torch.inf)
+        scores = scores.masked_fill(~finite, -torch.inf)
         inliers = (errors < self.config.inlier_threshold).to(weights.dtype)
         share = torch.matmul(inliers, weights[..., None])[..., 0]
         share = share / weights.sum(dim=1, keepdim=True).clamp_min(torch.finfo(share.dtype).tiny)
@@ -122,7 +121,6 @@ class _Pool:
     def polish(self) -> None:
         """Move the best towards their minimum on the scored correspondences, and add those."""
         best = self.poses_BH34[:, :_POLISHED]
-        best = torch.where(best.isfinite(), best, 0.0)
         weights = self.scored.weights_BN[:, None]
         steps = _POLISHING_STEPS
         self.add(self.estimator.refine(self.scored, best, weights, self._kernel, steps=steps))
@@ -145,11 +143,11 @@ def _shuffled_rows(
     return rows[: config.scored_correspondences]
 
 
-def _by_image(candidates: Candidates, image_S: torch.Tensor, batch: int) -> torch.Tensor:
-    """Candidates as [B x P x 3 x 4], NaN where an image has fewer than the most."""
-    image_K = image_S[candidates.set_K]
+def _by_image(candidates: Candidates, size: int, batch: int) -> torch.Tensor:
+    """Candidates of ``size`` sets an image [B x P x 3 x 4], NaN where one has fewer than most."""
     if batch == 1:
         return candidates.poses_K34[None]
+    image_K = candidates.set_K // size
     counts = torch.bincount(image_K, minlength=batch)
     place = torch.arange(len(image_K), device=image_K.device) - (counts.cumsum(0) - counts)[image_K]
     poses = candidates.poses_K34.new_full((batch, int(counts.max()), 3, 4), torch.nan)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from dsac_core.geometry.se3 import inverse
+from dsac_core.ransac.sampling import draw_by_weight
 from dsac_core.solvers.kabsch import nearest_rotation
 
 Selection = Literal["argmax", "softam", "dsac"]
@@ -70,7 +71,4 @@ def draw_hypotheses(
     probabilities_BH: torch.Tensor, count: int, generator: torch.Generator
 ) -> torch.Tensor:
     """Indices [B x count] drawn by probability (Eq. 35); ``generator`` is on the CPU."""
-    cumulative = probabilities_BH.detach().double().cumsum(dim=1)
-    place = torch.rand(len(cumulative), count, generator=generator).to(cumulative)
-    index = torch.searchsorted(cumulative, place * cumulative[:, -1:], right=True)
-    return index.clamp_max(cumulative.shape[1] - 1)
+    return draw_by_weight(probabilities_BH.detach(), count, generator)

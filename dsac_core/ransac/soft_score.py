@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dsac_core.ransac.scoring import soft_inlier_count, soft_inliers
+
 if TYPE_CHECKING:
     from dsac_core.ransac.config import RansacConfig
     from dsac_core.ransac.correspondences import Correspondences
@@ -46,10 +48,10 @@ class _SoftInlierCounts(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(poses_BH34, points_BN3)
         ctx.given = correspondences, estimator, config
-        weights = correspondences.weights_BN[..., None]
+        weights_BN = correspondences.weights_BN
         return torch.cat(
             [
-                torch.matmul(_inliers(estimator, correspondences, some, config)[1], weights)[..., 0]
+                soft_inlier_count(estimator.errors(correspondences, some), weights_BN, config)
                 for some in poses_BH34.split(_at_once(correspondences), dim=1)
             ],
             dim=1,
@@ -68,7 +70,9 @@ class _SoftInlierCounts(torch.autograd.Function):
         for some, outer in zip(
             poses_BH34.split(size, dim=1), gradient_BH.split(size, dim=1), strict=True
         ):
-            (residuals, length), soft = _inliers(estimator, correspondences, some, config)
+            residuals = estimator.residuals(correspondences, some)
+            length = residuals.lengths()
+            soft = soft_inliers(length, config)
             # d(count)/d|r| over |r|: what the residual vector is multiplied with.
             factor = (soft - 1.0).mul_(soft).mul_(weights).mul_(config.softness * outer[..., None])
             factor.div_(length.clamp_min(torch.finfo(length.dtype).eps))
@@ -79,19 +83,6 @@ class _SoftInlierCounts(torch.autograd.Function):
             for axis, row in enumerate(rows):
                 by_points_B3N.baddbmm_(some[:, :, axis, :3].transpose(1, 2), row)
         return torch.cat(by_poses, dim=1), by_points_B3N.transpose(1, 2), None, None, None
-
-
-def _inliers(
-    estimator: Estimator,
-    correspondences: Correspondences,
-    poses: torch.Tensor,
-    config: RansacConfig,
-) -> tuple[tuple[Any, torch.Tensor], torch.Tensor]:
-    """Residuals with their lengths, and how much of an inlier each is."""
-    residuals = estimator.residuals(correspondences, poses)
-    length = residuals.lengths()
-    soft = length.mul(-config.softness).add_(config.softness * config.inlier_threshold).sigmoid_()
-    return (residuals, length), soft
 
 
 def _at_once(correspondences: Correspondences) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dsac_core.geometry.se3 import exponential, transform
+from dsac_core.geometry.se3 import axial_vector, exponential, transform
 from dsac_core.solvers.lengths import vector_lengths
 
 # The derivatives of the camera point (X, Y, Z) in (rho, phi), as combinations of the features
@@ -92,14 +92,7 @@ def _nearest_rotation(
     if not matrices_33.requires_grad:
         return rotation, determined
     product = matrices_33 @ rotation.transpose(-2, -1)
-    axial = torch.stack(
-        [
-            product[..., 2, 1] - product[..., 1, 2],
-            product[..., 0, 2] - product[..., 2, 0],
-            product[..., 1, 0] - product[..., 0, 1],
-        ],
-        dim=-1,
-    )
+    axial = axial_vector(product)
     with torch.no_grad():
         spread = torch.diag_embed(signed.sum(dim=-1, keepdim=True).expand_as(signed))
         inverse, _ = torch.linalg.inv_ex(spread - product)

@@ -114,9 +114,8 @@ def minimise(
     floor = 1e-9 * torch.eye(6, dtype=torch.float64, device=poses.device)
     rounding = 1.0 + 8.0 * torch.finfo(poses.dtype).eps  # of a sum: near the minimum all are equal
     residuals = residuals_at(poses)
-    cost, inner = _cost(residuals, weights_BHN, kernel)
+    cost, inner, variance = _evaluate(residuals, weights_BHN, kernel)
     hessian, gradient = residuals.normal_equations(inner)
-    variance = _variance(residuals, inner)
     resting = torch.zeros_like(cost, dtype=torch.bool)
     before: torch.Tensor | None = None  # the last step, if it was taken and not lengthened
     for _ in range(steps):
@@ -130,7 +129,7 @@ def minimise(
             step = step * _lengthening(step, before, hessian)
         tried = retract(poses, step.to(poses.dtype))
         residuals = residuals_at(tried)
-        tried_cost, inner = _cost(residuals, weights_BHN, kernel)
+        tried_cost, inner, tried_variance = _evaluate(residuals, weights_BHN, kernel)
         better = (tried_cost <= cost * rounding) & ~resting
         poses = torch.where(better[..., None, None], tried, poses)
         cost = torch.where(better, tried_cost, cost)
@@ -145,7 +144,7 @@ def minimise(
         new_hessian, new_gradient = residuals.normal_equations(inner)
         hessian = torch.where(better[..., None, None], new_hessian, hessian)
         gradient = torch.where(better[..., None], new_gradient, gradient)
-        variance = torch.where(better, _variance(residuals, inner), variance)
+        variance = torch.where(better, tried_variance, variance)
     return poses
 
 
@@ -180,15 +179,16 @@ def is_definite(hessian_66: torch.Tensor, precision: torch.dtype = torch.float64
     return torch.eq(failed, 0)
 
 
-def _variance(residuals: Residuals, inner_BHN: torch.Tensor) -> torch.Tensor:
-    """Mean squared residual [B x H] of the inliers, in units of the weights as the cost is."""
-    count = (inner_BHN > 0).sum(dim=-1).clamp_min(1)
-    return (residuals.squared_BHN * inner_BHN).sum(dim=-1) / count
-
-
-def _cost(
+def _evaluate(
     residuals: Residuals, weights_BHN: torch.Tensor, kernel: Kernel
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The cost [B x H] and the weights [B x H x N] of the normal equations."""
-    cost_BHN, inner_BHN = kernel(residuals.squared_BHN)
-    return (cost_BHN * weights_BHN).sum(dim=-1), inner_BHN * weights_BHN
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The cost, the weights of the normal equations, and the mean squared residual of the inliers.
+
+    [B x H], [B x H x N] and [B x H]; the last in units of the weights, as the cost is.
+    """
+    squared_BHN = residuals.squared_BHN
+    cost_BHN, inner_BHN = kernel(squared_BHN)
+    inner_BHN = inner_BHN * weights_BHN
+    count_BH = (inner_BHN > 0).sum(dim=-1).clamp_min(1)
+    variance_BH = (squared_BHN * inner_BHN).sum(dim=-1) / count_BH
+    return (cost_BHN * weights_BHN).sum(dim=-1), inner_BHN, variance_BH

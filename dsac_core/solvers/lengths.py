@@ -29,7 +29,7 @@ class _Length(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         length, *components = ctx.saved_tensors
         # At zero the components vanish as well: any finite factor gives the derivative zero.
-        share = gradient / length.clamp_min(torch.finfo(length.dtype).eps)
+        share = gradient / length.clamp_min(torch.finfo(length.dtype).tiny ** 0.5)
         if ctx.invalid is not None:
             share.masked_fill_(ctx.invalid, 0.0)
         return None, None, *(share * component for component in components)

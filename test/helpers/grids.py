@@ -100,6 +100,14 @@ class SmallGrid(Grid):
         self.weights = np.random.default_rng(seed).uniform(0.5, 1.5, len(self.points))
 
 
+def stacked(several: list[Correspondences]) -> Correspondences:
+    """Batches of the same kind as one."""
+    names = [name for name, value in vars(several[0]).items() if value is not None]
+    return Correspondences(
+        **{name: torch.cat([getattr(one, name) for one in several]) for name in names}
+    )
+
+
 def to_pose(cam_T_world_34: torch.Tensor) -> np.ndarray:
     pose = np.eye(4)
     pose[:3] = cam_T_world_34.double().numpy()

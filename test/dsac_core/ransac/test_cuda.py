@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from grids import Grid
+from grids import Grid, stacked
 
 from dsac_core.ransac.config import RansacConfig
 from dsac_core.ransac.correspondences import Correspondences
@@ -18,11 +18,7 @@ DEPTH = pytest.mark.parametrize("depth", [False, True], ids=["rgb", "rgbd"])
 
 def batch(*, depth: bool) -> tuple[Correspondences, torch.Tensor, RansacConfig]:
     grids = [Grid(0.5, seed, depth=depth) for seed in range(8)]
-    several = [grid.correspondences() for grid in grids]
-    names = [name for name, value in vars(several[0]).items() if value is not None]
-    given = Correspondences(
-        **{name: torch.cat([getattr(one, name) for one in several]) for name in names}
-    )
+    given = stacked([grid.correspondences() for grid in grids])
     truth = torch.cat([grid.truth_B34 for grid in grids]).float()
     return given, truth, RansacConfig(inlier_threshold=grids[0].threshold)
 

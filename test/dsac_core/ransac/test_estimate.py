@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from grids import Grid, to_pose
+from grids import Grid, stacked, to_pose
 from scipy.spatial.transform import Rotation
 
 from dsac_core.geometry.camera import Camera
@@ -26,13 +26,7 @@ CONFIG = RansacConfig()
 
 
 def stack(grids: list[Grid]) -> Correspondences:
-    several = [grid.correspondences() for grid in grids]
-    return Correspondences(
-        torch.cat([given.pixels_BN2 for given in several]),
-        torch.cat([given.points_BN3 for given in several]),
-        torch.cat([given.weights_BN for given in several]),
-        torch.cat([given.focal_B2 for given in several]),
-    )
+    return stacked([grid.correspondences() for grid in grids])
 
 
 def estimate(given: Correspondences, seed: int = 0, config: RansacConfig = CONFIG) -> RansacResult:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from grids import SmallGrid
+from grids import SmallGrid, stacked
 from scipy.spatial.transform import Rotation
 
 from dsac_core.networks.score_net import ScoreNet
@@ -204,18 +204,14 @@ def test_training_on_the_expected_loss_lowers_it(depth: bool) -> None:
     assert sum(history[-10:]) < 0.5 * sum(history[:10])
 
 
-def stacked(problems: list[Problem]) -> Correspondences:
-    several = [problem.grid.correspondences(torch.float64) for problem in problems]
-    names = [name for name, value in vars(several[0]).items() if value is not None]
-    return Correspondences(
-        **{name: torch.cat([getattr(one, name) for one in several]) for name in names}
-    )
+def batch_of(problems: list[Problem]) -> Correspondences:
+    return stacked([problem.grid.correspondences(torch.float64) for problem in problems])
 
 
 @DEPTH
 def test_every_image_of_a_batch_counts(depth: bool) -> None:
     problems = [Problem(depth=depth, seed=seed) for seed in range(3)]
-    given = stacked(problems)
+    given = batch_of(problems)
     truth = torch.cat([problem.grid.truth_B34 for problem in problems])
     rows = torch.cat([problem.rows for problem in problems])
     together = hypothesis_losses(given, truth, problems[0].config, rows_BHn=rows).expected_B()
@@ -228,7 +224,7 @@ def test_every_image_of_a_batch_counts(depth: bool) -> None:
 @pytest.mark.parametrize("kind", ["constant", "NaN", "one NaN", "no weight"])
 def test_an_image_that_teaches_nothing_disturbs_nothing(depth: bool, kind: str) -> None:
     problem = Problem(depth=depth)
-    given = stacked([problem, problem])
+    given = batch_of([problem, problem])
     points, weights = given.points_BN3.clone(), given.weights_BN.clone()
     if kind == "no weight":
         weights[0] = 0.0

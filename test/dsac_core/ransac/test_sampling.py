@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from grids import SmallGrid
+from grids import SmallGrid, stacked
 
 from dsac_core.ransac.config import RansacConfig
-from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import estimator_of
 from dsac_core.ransac.sampling import draw_sets, sample_minimal_sets, solve_minimal_sets
 
@@ -86,11 +85,7 @@ def test_draws_are_bounded_and_what_is_missing_is_not_accepted(depth: bool) -> N
 @DEPTH
 def test_images_do_not_mix(depth: bool) -> None:
     grids = [SmallGrid(depth=depth, seed=seed, inliers=1.0) for seed in range(3)]
-    several = [grid.correspondences(torch.float64) for grid in grids]
-    given = Correspondences(
-        *(torch.cat([getattr(one, name) for one in several]) for name in vars(several[0])
-          if getattr(several[0], name) is not None)
-    )  # fmt: skip
+    given = stacked([grid.correspondences(torch.float64) for grid in grids])
     config, estimator = config_of(grids[0]), estimator_of(given)
     rows = sample_minimal_sets(given, estimator, config, torch.Generator().manual_seed(0))
     poses, accepted = solve_minimal_sets(given, estimator, rows, config)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from grids import SmallGrid
+from grids import SmallGrid, stacked
 
 from dsac_core.geometry.se3 import retract
 from dsac_core.ransac import soft_score
@@ -22,21 +24,19 @@ class Problem:
 
     def __init__(self, *, depth: bool) -> None:
         grids = [SmallGrid(depth=depth, seed=seed) for seed in range(2)]
-        several = [grid.correspondences(torch.float64) for grid in grids]
-        names = [name for name, value in vars(several[0]).items() if value is not None]
-        given = {name: torch.cat([getattr(one, name) for one in several]) for name in names}
-        given["weights_BN"][:, ::9] = 0.0
+        given = stacked([grid.correspondences(torch.float64) for grid in grids])
+        given.weights_BN[:, ::9] = 0.0
         self.given = given
         self.config = RansacConfig(inlier_threshold=grids[0].threshold)
         truth = torch.cat([grid.truth_B34 for grid in grids])[:, None].expand(-1, 24, -1, -1)
         noise = torch.randn(2, 24, 6, dtype=torch.float64, generator=generator())
         size = torch.logspace(-3, 0, 24, dtype=torch.float64)[:, None]
         self.poses = retract(truth, noise * size)
-        self.points = given["points_BN3"]
+        self.points = given.points_BN3
         self.estimator = estimator_of(self.correspondences(self.points))
 
     def correspondences(self, points_BN3: torch.Tensor) -> Correspondences:
-        return Correspondences(**{**self.given, "points_BN3": points_BN3})
+        return replace(self.given, points_BN3=points_BN3)
 
     def fast(self, poses_BH34: torch.Tensor, points_BN3: torch.Tensor) -> torch.Tensor:
         given = self.correspondences(points_BN3)
