@@ -3,32 +3,29 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 
 from dsac_core.errors import CameraError, ConfigError
 from dsac_core.geometry.pose import invert, rotate_covariance
-from dsac_core.networks.image_encoder import ImageEncoder
 from dsac_core.ransac.config import RansacConfig
-from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import RansacResult, estimate_poses
+from dsac_core.regression import make_regressor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsac_core.geometry.camera import Camera
-    from dsac_core.networks.image_encoder import EncodedImage
-    from dsac_core.scene.scene_map import SceneMap
+    from dsac_core.scene.scene_map import Calibration, SceneMap
 
 DEFAULT_RANSAC = RansacConfig(robust_scale=3.0)
+DEFAULT_DEPTH_RANSAC = RansacConfig(inlier_threshold=0.1, robust_scale=0.03)
 _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewer are
-_SAME_FOCAL_LENGTH = 0.05  # relative difference up to which an image is not resized
+_LEAST_SHARE_WITH_DEPTH = 0.1  # of the cells: with less, colour says more
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,7 @@ class Relocalizer:
         *,
         device: str = "cpu",
         ransac: RansacConfig | None = None,
+        depth_ransac: RansacConfig | None = None,
         max_cells: int = 3000,
     ) -> None:
         """Load the networks.
@@ -66,8 +64,9 @@ class Relocalizer:
             scene: The map.
             device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where it works.
             ransac: Settings; by default those of DSAC*, with robust weights at the end.
-            max_cells: Of an image, at most so many are used: the most reliable ones. Of the 4800
-                cells of a 640x480 image the other third costs a quarter of the time and adds
+            depth_ransac: The same for images with depth.
+            max_cells: A fast map uses at most so many of an image: the most reliable ones. Of the
+                4800 cells of a 640x480 image the other third costs a quarter of the time and adds
                 nothing to the pose.
 
         Raises:
@@ -76,16 +75,23 @@ class Relocalizer:
         self.scene = scene
         self.device = choose_device(device)
         self._ransac = ransac or DEFAULT_RANSAC
-        self._max_cells = max_cells
-        self._encoder = ImageEncoder(self.device)
-        self._head = copy.deepcopy(scene.head).to(self.device)  # the map itself stays on the CPU
+        self._depth_ransac = depth_ransac or DEFAULT_DEPTH_RANSAC
+        self._regressor = make_regressor(scene, self.device, max_cells)
 
-    def __call__(self, image: NDArray[np.uint8], camera: Camera) -> PoseEstimate:
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        camera: Camera,
+        depth: NDArray[np.float32] | None = None,
+    ) -> PoseEstimate:
         """Estimate the pose of the camera that took ``image``.
 
         Args:
             image: H x W x 3 (RGB) or H x W (gray), uint8.
             camera: Its calibration, for exactly this image size.
+            depth: H x W of any size, metres along the optical axis, registered to the image; 0,
+                NaN and infinity are none. It is used where the map was checked with depth, and
+                where enough of it is there; else the estimate's reason says that it was not.
 
         Raises:
             CameraError: The calibration is for another image size.
@@ -96,38 +102,35 @@ class Relocalizer:
                 f" {camera.width}x{camera.height}"
             )
             raise CameraError(msg)
-        started = time.perf_counter()
-        image, camera = resize_to_focal_length(image, camera, self.scene.camera)
-        encoded = self._encoder(torch.from_numpy(to_gray(image)).to(self.device))
-        encoded_at = time.perf_counter()
-        correspondences = self._regress(encoded, camera)
+        regressed = self._regressor(image, camera, depth)
         regressed_at = time.perf_counter()
+        calibration, ransac, remark = self.scene.calibration, self._ransac, ""
+        correspondences = regressed.correspondences(with_depth=depth is not None)
+        if depth is not None:
+            enough = _LEAST_SHARE_WITH_DEPTH * regressed.cells
+            if self.scene.depth_calibration is None:
+                remark = "depth is not used, the map was made without it"
+            elif correspondences.count_B[0] < enough:
+                remark = "depth is not used, there is too little of it"
+            else:
+                calibration, ransac = self.scene.depth_calibration, self._depth_ransac
+            if remark:
+                correspondences = regressed.correspondences(with_depth=False)
         generator = torch.Generator().manual_seed(0)
         with torch.inference_mode():
-            result = estimate_poses(correspondences, self._ransac, generator)
-        timings = {
-            "encode": encoded_at - started,
-            "regress": regressed_at - encoded_at,
-            "ransac": time.perf_counter() - regressed_at,
-        }
-        cells = min(len(encoded.reliability_N), self._max_cells)
-        return self._judge(result, int(correspondences.count_B[0]), cells, timings)
-
-    @torch.inference_mode()
-    def _regress(self, encoded: EncodedImage, camera: Camera) -> Correspondences:
-        """Scene points of the reliable cells, with their undistorted pixels."""
-        usable = encoded.reliability_N >= self.scene.calibration.min_reliability
-        order = encoded.reliability_N.argsort(descending=True, stable=True)
-        reliable = order[: min(self._max_cells, int(usable.sum()))]
-        low_precision = self._encoder.dtype != torch.float32
-        with torch.autocast(self.device.type, self._encoder.dtype, enabled=low_precision):
-            points = self._head(encoded.features_NC[reliable])
-        pixels = camera.undistort(encoded.pixels_N2[reliable].cpu().double().numpy())
-        ideal = torch.from_numpy(pixels).to(points)
-        return Correspondences.of_image(ideal, points, camera)
+            result = estimate_poses(correspondences, ransac, generator, scorer=regressed.scorer)
+        timings = {**regressed.timings, "ransac": time.perf_counter() - regressed_at}
+        count = int(correspondences.count_B[0])
+        estimate = self._judge(result, calibration, count, regressed.cells, timings)
+        return replace(estimate, reason=f"{estimate.reason}; {remark}") if remark else estimate
 
     def _judge(
-        self, result: RansacResult, count: int, cells: int, timings: dict[str, float]
+        self,
+        result: RansacResult,
+        calibration: Calibration,
+        count: int,
+        cells: int,
+        timings: dict[str, float],
     ) -> PoseEstimate:
         if not result.found_B[0]:
             reason = f"no consistent pose among {count} usable cells"
@@ -135,9 +138,8 @@ class Relocalizer:
         inliers = int(result.inliers_BN[0].sum())
         # A few cells soon agree by chance, so an image of little texture does not gain by it.
         support = inliers / max(count, _LEAST_SHARE_OF_CELLS * cells)
-        needed = self.scene.calibration.min_support
-        covariance = result.covariance_B66[0].cpu().numpy()
-        covariance = covariance * self.scene.calibration.covariance_scale
+        needed = calibration.min_support
+        covariance = result.covariance_B66[0].cpu().numpy() * calibration.covariance_scale
         reason = f"{inliers} of {count} usable cells agree"
         if support < needed:
             reason += f": support {support:.0%}, the map asks for {needed:.0%}"
@@ -177,27 +179,3 @@ def choose_device(name: str) -> torch.device:
         msg = f"device '{name}' is not available on this machine: use cpu or auto"
         raise ConfigError(msg)
     return device
-
-
-def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """H x W gray of an RGB or gray image."""
-    if image.ndim == 2:
-        return image
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
-
-def resize_to_focal_length(
-    image: NDArray[np.uint8], camera: Camera, reference: Camera
-) -> tuple[NDArray[np.uint8], Camera]:
-    """The image as a camera with the focal length of ``reference`` would have taken it.
-
-    The network learned how the scene looks at that focal length; an image that is already within
-    five percent stays as it is.
-    """
-    factor = (reference.fx + reference.fy) / (camera.fx + camera.fy)
-    if abs(factor - 1.0) <= _SAME_FOCAL_LENGTH:
-        return image, camera
-    width, height = max(32, round(camera.width * factor)), max(32, round(camera.height * factor))
-    method = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (width, height), interpolation=method)
-    return np.asarray(resized, dtype=np.uint8), camera.scaled(width, height)

@@ -23,7 +23,8 @@ ALLOWED = {
     "networks": {"geometry", "errors"},
     "data": {"geometry", "errors"},
     "scene": {"networks", "geometry", "files", "errors"},
-    "relocalizer": {"scene", "networks", "ransac", "geometry", "errors"},
+    "regression": {"scene", "networks", "ransac", "geometry", "errors"},
+    "relocalizer": {"regression", "scene", "ransac", "geometry", "errors"},
     "evaluation": {"relocalizer", "scene", "data", "geometry", "files", "progress", "errors"},
     "synthetic": {"", "data", "geometry", "files", "progress", "errors"},
 }

@@ -13,6 +13,7 @@ from dsac_core.cli.arguments import (
     limit_threads,
     open_from_arguments,
 )
+from dsac_core.errors import ConfigError
 
 HELP = "measure a scene map against a recording with poses"
 
@@ -21,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("scene", help="scene map: its folder, or its name")
     add_dataset_arguments(parser, default_split="test")
+    parser.add_argument(
+        "--rgbd", action="store_true", help="use the recording's depth, with maps made with depth"
+    )
     parser.add_argument("--json", type=Path, default=argparse.SUPPRESS, help="write figures here")
     parser.add_argument(
         "--tum",
@@ -43,11 +47,19 @@ def run(args: argparse.Namespace) -> int:
     from dsac_core.scene.scene_map import SceneMap
 
     limit_threads(args)
-    relocalizer = Relocalizer(SceneMap.load(args.scene), device=args.device)
+    scene = SceneMap.load(args.scene)
+    if args.rgbd and scene.depth_calibration is None:
+        msg = (
+            f"scene '{scene.name}' was mapped without depth: map it with --depth (or --setting"
+            " rgbd), or leave --rgbd away"
+        )
+        raise ConfigError(msg)
+    relocalizer = Relocalizer(scene, device=args.device)
     dataset = open_from_arguments(args)
     split = choose_split(dataset, args.split)
     results, trajectory = [], []
-    for frame, estimate, result in relocalize_all(relocalizer, dataset, split, ConsoleProgress()):
+    frames = relocalize_all(relocalizer, dataset, split, ConsoleProgress(), with_depth=args.rgbd)
+    for frame, estimate, result in frames:
         results.append(result)
         if estimate.localized and estimate.world_T_cam is not None:
             translation, xyzw = to_quaternion(estimate.world_T_cam)

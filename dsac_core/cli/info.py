@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from dsac_core.errors import SceneMapError
 from dsac_core.scene.locate import known_scenes, locate_scene, search_folders
+
+if TYPE_CHECKING:
+    from dsac_core.scene.scene_map import Calibration
 
 HELP = "list the scene maps, or tell what is in one"
 
@@ -34,6 +38,15 @@ def _list() -> str:
     return "".join(f"{name:<{width}}  {folder}\n" for name, folder in scenes.items())
 
 
+def _with_depth(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return "not checked: RGB-D images are used as RGB"
+    return (
+        f"localized at {calibration.min_support:.0%} of the cells agreeing,"
+        f" covariance scale {calibration.covariance_scale:.1f}"
+    )
+
+
 def _describe(name: str) -> str:
     from dsac_core.scene.scene_map import SceneMap
 
@@ -47,11 +60,13 @@ def _describe(name: str) -> str:
         "scene": scene.name,
         "folder": folder,
         "frame": scene.frame_id,
+        "network": getattr(scene.regressor, "name", "fast"),
         "size": f"{size:.1f} MB",
         "extent": f"{extent} m",
         "camera": f"{camera.width}x{camera.height}, fx {camera.fx:.1f}, fy {camera.fy:.1f}",
         "localized at": f"{scene.calibration.min_support:.0%} of the cells agreeing",
         "covariance scale": f"{scene.calibration.covariance_scale:.1f}",
+        "with depth": _with_depth(scene.depth_calibration),
         **{f"training: {key}": value for key, value in scene.training.items()},
     }
     width = max(map(len, rows))

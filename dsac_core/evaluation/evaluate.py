@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def relocalize_all(
-    relocalizer: Relocalizer, dataset: Dataset, split: str, progress: Progress = silent
+    relocalizer: Relocalizer,
+    dataset: Dataset,
+    split: str,
+    progress: Progress = silent,
+    *,
+    with_depth: bool = False,
 ) -> Iterator[tuple[Frame, PoseEstimate, FrameResult]]:
     """Every frame of a split with its estimate and error; each image is seen on its own.
 
@@ -32,11 +37,11 @@ def relocalize_all(
     if count == 0:
         msg = f"{dataset.name} has no frames in split '{split}'"
         raise DatasetError(msg)
-    for index, frame in enumerate(dataset.frames(split)):
+    for index, frame in enumerate(dataset.frames(split, with_depth=with_depth)):
         if index == 0:
-            relocalizer(frame.image, frame.camera)  # the first run of anything is slow
+            relocalizer(frame.image, frame.camera, frame.depth)  # the first run of anything is slow
         started = time.perf_counter()
-        estimate = relocalizer(frame.image, frame.camera)
+        estimate = relocalizer(frame.image, frame.camera, frame.depth)
         latency = time.perf_counter() - started
         distance, angle = math.inf, math.inf
         if estimate.world_T_cam is not None:

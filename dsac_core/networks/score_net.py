@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
 
@@ -93,6 +94,17 @@ class ScoreNet(nn.Module):
         resized = self.row_shares @ image @ self.column_shares.T
         scores: torch.Tensor = self.layers(resized[:, None])
         return scores.view(batch, hypotheses).to(errors_BHN.dtype)
+
+    def on_grid(self, grid: tuple[int, int]) -> ScoreNet:
+        """This network for another grid; the layers are the same ones, not copies."""
+        if grid == self.grid:
+            return self
+        other = copy.copy(self)
+        other._buffers = dict(self._buffers)
+        other.grid = grid
+        for name, cells in zip(("row_shares", "column_shares"), grid, strict=True):
+            other._buffers[name] = _area_shares(cells).to(self.row_shares)
+        return other
 
     def _normalised(self, errors_BHN: torch.Tensor, weights_BN: torch.Tensor) -> torch.Tensor:
         """Errors within [-0.9, 1.1], whatever their unit, in the precision of the layers."""

@@ -7,27 +7,36 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from torch import nn
 
 from dsac_core.errors import ConfigError, DsacError, SceneMapError
 from dsac_core.files import replacing_directory, write_json
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import is_rigid
-from dsac_core.networks.coordinate_head import CoordinateHead, HeadConfig
-from dsac_core.networks.xfeat_encoder import ENCODER_NAME, FEATURE_CHANNELS
+from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.scene.locate import HEADER_FILE, locate_scene
+from dsac_core.scene.stored_networks import (
+    describe_networks,
+    load_weights,
+    networks_of,
+    stored_weights,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+    from dsac_core.networks.score_net import ScoreNet
+    from dsac_core.scene.stored_networks import Regressor
+
+FORMAT_VERSION = 2  # the newest that can be read
+_FAST_MAP_VERSION = 1  # fast maps without depth can be read by the first version still
 WEIGHTS_FILE = "map.safetensors"
-_SINGLE_PRECISION = {"centre", "feature_mean", "feature_std"}  # the rest is stored in half
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -57,12 +66,14 @@ class SceneMap:
 
     name: str
     frame_id: str  # of the poses that come out: the map frame of the robot
-    head: CoordinateHead  # on the CPU, float32
+    regressor: Regressor  # on the CPU, float32: the head of a fast map, or a network of DSAC*
     camera: Camera  # of the training images
     bounds: NDArray[np.float64]  # 2 x 3: corners of the box around the training cameras' scene
     calibration: Calibration
     map_T_scene: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     training: dict[str, Any] = field(default_factory=dict)  # how it was made, for people
+    scorer: ScoreNet | None = None  # on the CPU; chooses among hypotheses instead of soft inliers
+    depth_calibration: Calibration | None = None  # of poses from RGB-D images; None: never checked
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> SceneMap:
@@ -75,21 +86,20 @@ class SceneMap:
         folder = locate_scene(name_or_path)
         header = _read_header(folder / HEADER_FILE)
         try:
-            config = HeadConfig(**header["head"])
-            if config.in_channels != FEATURE_CHANNELS:
-                msg = f"head.in_channels is {config.in_channels}, the encoder's {FEATURE_CHANNELS}"
-                raise SceneMapError(msg)
-            head = CoordinateHead(config)
-            _load_weights(head, folder / WEIGHTS_FILE)
+            regressor, scorer = networks_of(header, folder / HEADER_FILE)
+            load_weights(regressor, scorer, folder / WEIGHTS_FILE)
+            depth_calibration = header.get("depth_calibration")
             return cls(
                 name=str(header["name"]),
                 frame_id=str(header["frame_id"]),
-                head=head.eval().requires_grad_(requires_grad=False),
+                regressor=_frozen(regressor),
                 camera=_camera_from(header["camera"]),
                 bounds=_bounds_from(header["bounds"]),
                 calibration=Calibration(**header["calibration"]),
                 map_T_scene=_pose_from(header["map_T_scene"]),
                 training=dict(header["training"]),
+                scorer=None if scorer is None else _frozen(scorer),
+                depth_calibration=depth_calibration and Calibration(**depth_calibration),
             )
         except SceneMapError:
             raise
@@ -106,20 +116,25 @@ class SceneMap:
         """
         check_replaceable(folder)
         header = {
-            "format_version": FORMAT_VERSION,
+            "format_version": self._format_version(),
             "name": self.name,
             "frame_id": self.frame_id,
-            "encoder": ENCODER_NAME,
-            "head": asdict(self.head.config),
+            **describe_networks(self.regressor, self.scorer),
             "camera": asdict(self.camera),
             "bounds": {"min": self.bounds[0].tolist(), "max": self.bounds[1].tolist()},
             "map_T_scene": self.map_T_scene.tolist(),
             "calibration": asdict(self.calibration),
             "training": self.training,
         }
+        if self.depth_calibration is not None:
+            header["depth_calibration"] = asdict(self.depth_calibration)
         with replacing_directory(folder) as unfinished:
-            save_file(_stored_weights(self.head), unfinished / WEIGHTS_FILE)
+            save_file(stored_weights(self.regressor, self.scorer), unfinished / WEIGHTS_FILE)
             write_json(unfinished / HEADER_FILE, header)
+
+    def _format_version(self) -> int:
+        plain = isinstance(self.regressor, CoordinateHead) and self.depth_calibration is None
+        return _FAST_MAP_VERSION if plain else FORMAT_VERSION
 
 
 def check_replaceable(folder: Path) -> None:
@@ -151,38 +166,11 @@ def _read_header(file: Path) -> dict[str, Any]:
             " update dsac_ros, or map the scene again"
         )
         raise SceneMapError(msg)
-    if header.get("encoder") != ENCODER_NAME:
-        msg = f"{file} needs encoder '{header.get('encoder')}', this software has '{ENCODER_NAME}'"
-        raise SceneMapError(msg)
     return header
 
 
-def _load_weights(head: CoordinateHead, file: Path) -> None:
-    try:
-        weights = load_file(file)
-    except (OSError, SafetensorError) as error:
-        msg = f"{file} is missing or truncated ({error}): map the scene again, or copy it again"
-        raise SceneMapError(msg) from error
-    expected = head.state_dict()
-    for name, tensor in expected.items():
-        got = tuple(weights[name].shape) if name in weights else None
-        if got != tuple(tensor.shape):
-            msg = (
-                f"{file} does not fit its {HEADER_FILE}: {name} should be {tuple(tensor.shape)},"
-                f" is {got or 'missing'}"
-            )
-            raise SceneMapError(msg)
-    head.load_state_dict({name: weights[name].float() for name in expected})
-
-
-def _stored_weights(head: CoordinateHead) -> dict[str, torch.Tensor]:
-    return {
-        name: tensor.detach()
-        .cpu()
-        .to(torch.float32 if name in _SINGLE_PRECISION else torch.float16)
-        .contiguous()
-        for name, tensor in head.state_dict().items()
-    }
+def _frozen(network: _Network) -> _Network:
+    return network.eval().requires_grad_(requires_grad=False)
 
 
 def _camera_from(fields: dict[str, Any]) -> Camera:

@@ -12,15 +12,18 @@ from scipy.spatial.transform import Rotation
 
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.pose import pose_error
+from dsac_core.relocalizer import Relocalizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
     from numpy.typing import NDArray
 
     from dsac_core.data.frame import Frame
+    from dsac_core.progress import Progress
     from dsac_core.relocalizer import PoseEstimate
-    from dsac_core.scene.scene_map import Calibration
+    from dsac_core.scene.scene_map import Calibration, SceneMap
 
 DEGREES_OF_FREEDOM = 6
 USABLE_TRANSLATION = 0.10  # metres: a pose this good is one to be called localized
@@ -34,11 +37,63 @@ _PRIOR_NEES = 30.0 * DEGREES_OF_FREEDOM
 _PRIOR_FRAMES = 3
 
 
+def calibrate_map(
+    scene: SceneMap, held_out: list[Frame], device: torch.device, progress: Progress
+) -> SceneMap:
+    """The map with what frames held out of its training taught, with depth too where they have it.
+
+    Args:
+        scene: With provisional calibrations, whose scale is one.
+        held_out: The frames.
+        device: Where to relocalize them.
+        progress: Is told how far it is.
+
+    Raises:
+        DatasetError: None of the frames was localized well: there is no map to speak of.
+    """
+    provisional = scene.calibration
+    with_depth = [frame for frame in held_out if frame.depth is not None]
+    relocalizer = Relocalizer(replace(scene, depth_calibration=provisional), device=str(device))
+    count = 2 * (len(held_out) + len(with_depth))
+    done = 0
+
+    def relocalize(frame: Frame, depth: NDArray[np.float32] | None) -> PoseEstimate:
+        nonlocal done
+        done += 1
+        progress("checking", done / count, f"held-out view {done}/{count}")
+        return relocalizer(frame.image, frame.camera, depth)
+
+    by_colour = calibrate(provisional, held_out, lambda frame: relocalize(frame, None))
+    by_depth = None
+    if with_depth:
+        by_depth = calibrate(provisional, with_depth, lambda frame: relocalize(frame, frame.depth))
+    if by_colour is None and by_depth is None:
+        msg = (
+            "no held-out frame was localized within 10 cm and 5 degrees, so this map would be"
+            " useless; train it for longer, and check the recording: are the poses those of the"
+            " camera, in metres, in step with the images, and the calibration that of the image"
+            " size?"
+        )
+        raise DatasetError(msg)
+    # Colour alone that localized nothing is to be believed in the clearest cases only.
+    strict = replace(provisional, min_support=_HIGHEST_SUPPORT)
+    calibration, record = by_colour or (strict, {"held_out_localized_10cm_5deg": 0})
+    training = {**scene.training, "held_out_frames": len(held_out), **record}
+    if by_depth is not None:
+        training |= {f"{key}_with_depth": value for key, value in by_depth[1].items()}
+    return replace(
+        scene,
+        calibration=calibration,
+        depth_calibration=None if by_depth is None else by_depth[0],
+        training=training,
+    )
+
+
 def calibrate(
     provisional: Calibration,
     frames: list[Frame],
     relocalize: Callable[[Frame], PoseEstimate],
-) -> tuple[Calibration, dict[str, float]]:
+) -> tuple[Calibration, dict[str, float]] | None:
     """Calibrate a map on frames that it was not trained on.
 
     The threshold of "localized" lies between the support of good poses and that of the same
@@ -51,10 +106,8 @@ def calibrate(
         relocalize: Estimates the pose of a frame with the map.
 
     Returns:
-        The calibration, and the figures behind it for the map's record.
-
-    Raises:
-        DatasetError: None of the held-out frames was localized well: there is no map to speak of.
+        The calibration, and the figures behind it for the map's record; None where no frame was
+        localized well.
     """
     good, by_chance, squared_errors = [], [], []
     for frame in frames:
@@ -69,13 +122,7 @@ def calibrate(
             good.append(estimate.support)
             squared_errors.append(normalised_error_squared(estimate, frame.world_T_cam))
     if not good:
-        msg = (
-            "no held-out frame was localized within 10 cm and 5 degrees, so this map would be"
-            " useless; give it more time (--budget-seconds), and check the recording: are the"
-            " poses those of the camera, in metres, in step with the images, and the calibration"
-            " that of the image size?"
-        )
-        raise DatasetError(msg)
+        return None
     chance = max(float(np.max(by_chance)), _LOWEST_SUPPORT)
     weak_good = float(np.quantile(good, 0.1))
     # Nearer to chance (geometrically), for views farther from training agree less than these.
@@ -83,7 +130,6 @@ def calibrate(
     nees = [*np.minimum(squared_errors, _CLIPPED_NEES), *[_PRIOR_NEES] * _PRIOR_FRAMES]
     scale = float(np.mean(nees)) / DEGREES_OF_FREEDOM
     record = {
-        "held_out_frames": len(frames),
         "held_out_localized_10cm_5deg": len(good),
         "support_of_good_poses_q10": round(weak_good, 4),
         "support_of_mirror_images_max": round(float(np.max(by_chance)), 4),
@@ -103,4 +149,6 @@ def normalised_error_squared(estimate: PoseEstimate, truth: NDArray[np.float64])
 def mirrored(frame: Frame) -> Frame:
     """The frame as seen in a mirror: an image of this place that no pose explains."""
     camera = replace(frame.camera, cx=frame.camera.width - 1 - frame.camera.cx)
-    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), camera=camera)
+    image = np.ascontiguousarray(frame.image[:, ::-1])
+    depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[:, ::-1])
+    return replace(frame, image=image, camera=camera, depth=depth)

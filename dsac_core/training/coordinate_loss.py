@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dsac_core.errors import ConfigError
+from dsac_core.training.projection import project
 
 if TYPE_CHECKING:
     from dsac_core.training.cell_buffer import CellBatch
@@ -74,11 +75,12 @@ def coordinate_loss(
         config: Thresholds.
         progress: Of the training, in [0, 1].
     """
-    rotation, translation = batch.cam_T_world_B34[:, :, :3], batch.cam_T_world_B34[:, :, 3]
-    in_camera = (rotation @ predicted_B3[:, :, None])[:, :, 0] + translation
     focal, principal = batch.intrinsics_B4[:, :2], batch.intrinsics_B4[:, 2:]
+    in_camera_B13, projected_B12 = project(
+        predicted_B3[:, None], batch.cam_T_world_B34, focal, config.min_depth
+    )
+    in_camera, projected = in_camera_B13[:, 0], projected_B12[:, 0] + principal
     depth = in_camera[:, 2:]
-    projected = in_camera[:, :2] / depth.clamp_min(config.min_depth) * focal + principal
     error = (projected - batch.pixels_B2).square().sum(dim=1).add(1e-6).sqrt()
 
     known = batch.depth_B > 0

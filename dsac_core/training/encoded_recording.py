@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dsac_core.data.frame import spread_indices
 from dsac_core.errors import DatasetError
-from dsac_core.relocalizer import resize_to_focal_length, to_gray
+from dsac_core.geometry.images import depth_at, resize_to_focal_length, to_gray
 from dsac_core.training.cell_buffer import CellBuffer
+from dsac_core.training.held_out import choose_frames
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dsac_core.progress import Progress
     from dsac_core.training.fast_map_config import FastMapConfig
 
-MIN_FRAMES = 10
 _ENCODING_SHARE = 0.4  # of the budget: where encoding would take more, images are left out
 _GRACE = 2.0  # seconds: the first run of anything is slow
 
@@ -52,13 +51,7 @@ def encode_recording(
     Raises:
         DatasetError: There are too few frames, or none has texture.
     """
-    count = dataset.count(split)
-    if count < MIN_FRAMES:
-        msg = f"{dataset.name} has {count} posed images: mapping needs at least {MIN_FRAMES}"
-        raise DatasetError(msg)
-    chosen = spread_indices(count, config.max_frames)
-    share = min(config.held_out_share, config.max_held_out / len(chosen))
-    aside = held_out_positions(len(chosen), share, config.held_out_stretches)
+    chosen, aside = choose_frames(dataset, split, config)
     capacity = min(config.buffer_cells, 10_000 * len(chosen))
     per_image = max(1, capacity // (len(chosen) - len(aside)))
     cells = CellBuffer(capacity, config.head.in_channels, encoder.dtype, device)
@@ -91,17 +84,6 @@ def _is_behind(elapsed: float, done: float, config: FastMapConfig) -> bool:
     return by_the_clock and elapsed > _GRACE + done * _ENCODING_SHARE * config.budget_seconds
 
 
-def held_out_positions(count: int, share: float, stretches: int) -> set[int]:
-    """Positions in ``stretches`` runs, evenly spread, that make up ``share`` of ``count``.
-
-    Runs, because a frame whose two neighbours are trained on says nothing about new views.
-    """
-    stretches = max(1, min(stretches, int(count * share)))
-    length = max(1, round(count * share / stretches))
-    starts = [int((run + 0.5) * count / stretches - length / 2) for run in range(stretches)]
-    return {start + offset for start in starts for offset in range(length)}
-
-
 def _add_cells(
     frame: Frame,
     reference: Camera,
@@ -121,7 +103,7 @@ def _add_cells(
     ideal = torch.from_numpy(camera.undistort(pixels)).float()
     depth = None
     if frame.depth is not None:
-        depth = torch.from_numpy(_depth_at(frame.depth, pixels, camera))
+        depth = torch.from_numpy(depth_at(frame.depth, pixels, camera))
     seen = ideal.isfinite().all(dim=1)
     cells.add_image(
         encoded.features_NC[kept[seen.to(device)]],
@@ -130,14 +112,3 @@ def _add_cells(
         camera,
         frame.world_T_cam,
     )
-
-
-def _depth_at(
-    depth_HW: NDArray[np.float32], pixels_N2: NDArray[np.float64], camera: Camera
-) -> NDArray[np.float32]:
-    """Depth [N] at pixels of the camera, whose image may be a resized one."""
-    height, width = depth_HW.shape
-    scale = np.array([width / camera.width, height / camera.height])
-    nearest = np.rint((pixels_N2 + 0.5) * scale - 0.5).astype(np.int64)
-    columns, rows = np.clip(nearest[:, 0], 0, width - 1), np.clip(nearest[:, 1], 0, height - 1)
-    return np.asarray(depth_HW[rows, columns], dtype=np.float32)

@@ -15,9 +15,8 @@ from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.networks.image_encoder import ImageEncoder
 from dsac_core.networks.precision import training_dtype
 from dsac_core.progress import silent
-from dsac_core.relocalizer import Relocalizer
 from dsac_core.scene.scene_map import Calibration, SceneMap
-from dsac_core.training.calibration import calibrate
+from dsac_core.training.calibration import calibrate_map
 from dsac_core.training.coordinate_loss import coordinate_loss
 from dsac_core.training.encoded_recording import encode_recording
 from dsac_core.training.muon import Muon
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dsac_core.data.frame import Dataset, Frame
+    from dsac_core.data.frame import Dataset
     from dsac_core.progress import Progress
-    from dsac_core.relocalizer import PoseEstimate
     from dsac_core.training.cell_buffer import CellBuffer
     from dsac_core.training.encoded_recording import EncodedRecording
     from dsac_core.training.fast_map_config import FastMapConfig
@@ -80,7 +78,7 @@ def map_scene(
     scene = SceneMap(
         name=name,
         frame_id=frame_id,
-        head=head,
+        regressor=head,
         camera=recording.camera,
         bounds=_bounds(head, recording.cells, config),
         calibration=Calibration(config.min_reliability, min_support=0.5, covariance_scale=1.0),
@@ -100,7 +98,8 @@ def map_scene(
             "training_seconds": round(time.perf_counter() - encoded_at, 1),
         },
     )
-    return _calibrated(scene, recording, device, progress)
+    scene = calibrate_map(scene, recording.held_out, device, progress)
+    return replace(scene, regressor=scene.regressor.cpu())
 
 
 def _new_head(recording: EncodedRecording, config: FastMapConfig) -> CoordinateHead:
@@ -119,7 +118,8 @@ def _clock(started: float, held_out: int, config: FastMapConfig) -> Callable[[in
         wanted = config.iterations
         return lambda iteration: iteration / wanted
     begin = time.perf_counter()
-    reserve = min(held_out * _SECONDS_PER_CHECK, 0.1 * config.budget_seconds)
+    checks = held_out * (2 if config.use_depth else 1)
+    reserve = min(checks * _SECONDS_PER_CHECK, 0.1 * config.budget_seconds)
     end = max(started + config.budget_seconds - reserve, begin + 1.0)
     return lambda _: (time.perf_counter() - begin) / (end - begin)
 
@@ -171,25 +171,3 @@ def _bounds(head: CoordinateHead, cells: CellBuffer, config: FastMapConfig) -> N
     generator = torch.Generator().manual_seed(config.seed)
     points = head(cells.draw(min(cells.size, 10_000), generator).features_BC).double().cpu().numpy()
     return np.asarray(np.quantile(points, [0.01, 0.99], axis=0), dtype=np.float64)
-
-
-def _calibrated(
-    scene: SceneMap, recording: EncodedRecording, device: torch.device, progress: Progress
-) -> SceneMap:
-    relocalizer = Relocalizer(scene, device=str(device))
-    count = 2 * len(recording.held_out)
-    done = 0
-
-    def relocalize(frame: Frame) -> PoseEstimate:
-        nonlocal done
-        done += 1
-        progress("checking", done / count, f"held-out view {done}/{count}")
-        return relocalizer(frame.image, frame.camera)
-
-    calibration, figures = calibrate(scene.calibration, recording.held_out, relocalize)
-    return replace(
-        scene,
-        head=scene.head.cpu(),
-        calibration=calibration,
-        training={**scene.training, **figures},
-    )

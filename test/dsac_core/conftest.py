@@ -222,7 +222,7 @@ def scene_map() -> SceneMap:
     return SceneMap(
         name="lab",
         frame_id="map",
-        head=head.eval().requires_grad_(requires_grad=False),
+        regressor=head.eval().requires_grad_(requires_grad=False),
         camera=Camera(
             640, 480, 525.0, 520.0, 319.5, 239.5, "plumb_bob", (0.1, -0.2, 0.0, 0.0, 0.0)
         ),

@@ -44,7 +44,7 @@ def test_everything_comes_back(scene_map: SceneMap, folder: Path) -> None:
         assert getattr(loaded, name) == getattr(scene_map, name)
     np.testing.assert_array_equal(loaded.bounds, scene_map.bounds)
     np.testing.assert_allclose(loaded.map_T_scene, scene_map.map_T_scene, atol=1e-15)
-    before, after = scene_map.head.state_dict(), loaded.head.state_dict()
+    before, after = scene_map.regressor.state_dict(), loaded.regressor.state_dict()
     for name, tensor in before.items():
         assert after[name].dtype == torch.float32
         if name in ("centre", "feature_mean", "feature_std"):
@@ -52,7 +52,8 @@ def test_everything_comes_back(scene_map: SceneMap, folder: Path) -> None:
         else:
             assert torch.equal(after[name], tensor.half().float())
     features = torch.randn(50, 128)
-    torch.testing.assert_close(loaded.head(features), scene_map.head(features), atol=0.02, rtol=0)
+    expected = scene_map.regressor(features)
+    torch.testing.assert_close(loaded.regressor(features), expected, atol=0.02, rtol=0)
 
 
 def test_two_files_and_about_one_megabyte(folder: Path) -> None:

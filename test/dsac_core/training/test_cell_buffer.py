@@ -12,7 +12,7 @@ import torch
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import invert
 from dsac_core.training.cell_buffer import CellBuffer
-from dsac_core.training.encoded_recording import held_out_positions
+from dsac_core.training.held_out import held_out_positions
 
 
 def filled(rigid: Any, capacity: int) -> tuple[CellBuffer, list[Camera], list[np.ndarray]]:

@@ -90,7 +90,7 @@ def test_noise_is_not_localized(mapped: SceneMap, recording: Recording) -> None:
 def test_the_same_seed_gives_the_same_weights_on_one_thread(
     recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fast_map, "_calibrated", lambda scene, *_: scene)
+    monkeypatch.setattr(fast_map, "calibrate_map", lambda scene, *_: scene)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -102,9 +102,9 @@ def test_the_same_seed_gives_the_same_weights_on_one_thread(
         )
     finally:
         torch.set_num_threads(threads)
-    for name, tensor in first.head.state_dict().items():
-        assert torch.equal(tensor, second.head.state_dict()[name]), name
-    assert not torch.equal(first.head.leave.weight, other.head.leave.weight)
+    for name, tensor in first.regressor.state_dict().items():
+        assert torch.equal(tensor, second.regressor.state_dict()[name]), name
+    assert not torch.equal(first.regressor.leave.weight, other.regressor.leave.weight)
 
 
 def test_too_few_frames_are_refused(recording: Recording) -> None:

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an image to correspondences, by whichever network a scene map holds."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from dsac_core.geometry.grid import cell_centres
+from dsac_core.geometry.images import depth_at, resize_to_focal_length, to_gray
+from dsac_core.geometry.rectify import rectify
+from dsac_core.networks.coordinate_head import CoordinateHead
+from dsac_core.networks.coordinate_network import normalise_gray, output_grid
+from dsac_core.networks.image_encoder import ImageEncoder
+from dsac_core.networks.precision import inference_dtype
+from dsac_core.ransac.correspondences import Correspondences
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dsac_core.geometry.camera import Camera
+    from dsac_core.networks.coordinate_network import CoordinateNetwork
+    from dsac_core.networks.score_net import ScoreNet
+    from dsac_core.scene.scene_map import SceneMap
+
+
+@dataclass(frozen=True)
+class Regressed:
+    """Scene points of one image's cells."""
+
+    pixels_N2: torch.Tensor  # without distortion
+    points_N3: torch.Tensor  # metres
+    camera: Camera  # of the pixels
+    cells: int  # that could have been used
+    depth_N: torch.Tensor | None = None  # metres, where depth was given
+    scorer: ScoreNet | None = None  # chooses among hypotheses, where the map has one
+    timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
+
+    def correspondences(self, *, with_depth: bool) -> Correspondences:
+        """2D-3D, or 3D-3D with depth."""
+        depth = self.depth_N if with_depth else None
+        return Correspondences.of_image(self.pixels_N2, self.points_N3, self.camera, depth_N=depth)
+
+
+class Regressor(Protocol):
+    """A scene map's network on one device."""
+
+    def __call__(
+        self, image: NDArray[np.uint8], camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Regressed:
+        """Scene points of an image, H x W x 3 or H x W, and its depth [H x W], metres."""
+
+
+def make_regressor(scene: SceneMap, device: torch.device, max_cells: int) -> Regressor:
+    """What the scene map needs; the map itself stays where it is."""
+    if isinstance(scene.regressor, CoordinateHead):
+        return FeatureRegressor(scene, scene.regressor, device, max_cells)
+    return ImageRegressor(scene, scene.regressor, device)
+
+
+class FeatureRegressor:
+    """A fast map: a frozen encoder, and a head on the features of the most reliable cells."""
+
+    def __init__(
+        self, scene: SceneMap, head: CoordinateHead, device: torch.device, max_cells: int
+    ) -> None:
+        """Load the encoder and copy the head to the device."""
+        self._scene, self._device, self._max_cells = scene, device, max_cells
+        self._encoder = ImageEncoder(device)
+        self._head = copy.deepcopy(head).to(device)
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: NDArray[np.uint8], camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Regressed:
+        """See ``Regressor``."""
+        started = time.perf_counter()
+        image, camera = resize_to_focal_length(image, camera, self._scene.camera)
+        encoded = self._encoder(torch.from_numpy(to_gray(image)).to(self._device))
+        encoded_at = time.perf_counter()
+        usable = encoded.reliability_N >= self._scene.calibration.min_reliability
+        order = encoded.reliability_N.argsort(descending=True, stable=True)
+        reliable = order[: min(self._max_cells, int(usable.sum()))]
+        low_precision = self._encoder.dtype != torch.float32
+        with torch.autocast(self._device.type, self._encoder.dtype, enabled=low_precision):
+            points = self._head(encoded.features_NC[reliable])
+        pixels = encoded.pixels_N2[reliable].cpu().double().numpy()
+        ideal = torch.from_numpy(camera.undistort(pixels)).to(points)
+        timings = {"encode": encoded_at - started, "regress": time.perf_counter() - encoded_at}
+        return Regressed(
+            ideal,
+            points,
+            camera,
+            cells=min(len(encoded.reliability_N), self._max_cells),
+            depth_N=None if depth is None else _depth_of(depth, pixels, camera),
+            timings=timings,
+        )
+
+
+class ImageRegressor:
+    """A map as of DSAC*: one network from the image to the scene points of all cells."""
+
+    def __init__(self, scene: SceneMap, network: CoordinateNetwork, device: torch.device) -> None:
+        """Copy the networks to the device."""
+        self._scene, self._device = scene, device
+        self._network = copy.deepcopy(network).to(device)
+        self._scorer = None if scene.scorer is None else copy.deepcopy(scene.scorer).to(device)
+        self._dtype = inference_dtype(device)
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: NDArray[np.uint8], camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Regressed:
+        """See ``Regressor``."""
+        started = time.perf_counter()
+        resized, lens = resize_to_focal_length(image, camera, self._scene.camera)
+        gray, ideal, seen = rectify(to_gray(resized), lens)
+        normal = normalise_gray(torch.from_numpy(np.ascontiguousarray(gray)).to(self._device))
+        low_precision = self._dtype != torch.float32
+        with torch.autocast(self._device.type, self._dtype, enabled=low_precision):
+            points = self._network(normal[None, None])[0].flatten(1).T
+        grid = output_grid(*gray.shape)
+        pixels = cell_centres(*grid)
+        if seen is not None:
+            row, column = (pixels.flip(1).round().long()).T
+            row, column = row.clamp(max=gray.shape[0] - 1), column.clamp(max=gray.shape[1] - 1)
+            hidden = ~torch.from_numpy(seen)[row, column]
+            points = points.masked_fill(hidden.to(points.device)[:, None], torch.nan)
+        if self._scorer is not None:
+            self._scorer = self._scorer.on_grid(grid)
+        if depth is not None:
+            in_lens = lens.distort(pixels.double().numpy())
+        return Regressed(
+            pixels.to(points),
+            points,
+            ideal,
+            cells=len(pixels),
+            depth_N=None if depth is None else _depth_of(depth, in_lens, lens),
+            scorer=self._scorer,
+            timings={"regress": time.perf_counter() - started},
+        )
+
+
+def _depth_of(
+    depth: NDArray[np.float32], pixels_N2: NDArray[np.float64], camera: Camera
+) -> torch.Tensor:
+    return torch.from_numpy(depth_at(depth, pixels_N2, camera))

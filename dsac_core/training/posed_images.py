@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole training images in memory: gray, without distortion, at one height."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+from dsac_core.errors import DatasetError
+from dsac_core.geometry.images import resize, to_gray
+from dsac_core.geometry.rectify import rectify
+from dsac_core.training.held_out import choose_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dsac_core.data.frame import Dataset, Frame
+    from dsac_core.geometry.camera import Camera
+    from dsac_core.progress import Progress
+    from dsac_core.training.dense_config import DenseMapConfig
+
+
+@dataclass(frozen=True)
+class PosedImage:
+    """One training image."""
+
+    gray_HW: torch.Tensor  # uint8
+    seen_HW: torch.Tensor | None  # bool: false where the rectified image is empty; None: all seen
+    depth_HW: torch.Tensor | None  # metres along z, float16, 0 is unknown
+    camera: Camera  # of this image, without distortion
+    world_T_cam: NDArray[np.float64]  # 4 x 4
+
+
+@dataclass(frozen=True)
+class PosedImages:
+    """What the networks of DSAC* are trained on and checked with."""
+
+    images: Sequence[PosedImage]
+    held_out: list[Frame]
+    camera: Camera  # of the first image, at the training height, with its distortion
+
+
+def load_images(
+    dataset: Dataset, split: str, config: DenseMapConfig, progress: Progress
+) -> PosedImages:
+    """Read a split; at most ``config.max_frames``, so that memory is bounded.
+
+    Raises:
+        DatasetError: There are too few frames, or the setting needs depth and there is none.
+    """
+    chosen, aside = choose_frames(dataset, split, config)
+    with_depth = config.setting != "rgb"
+    images: list[PosedImage] = []
+    held_out: list[Frame] = []
+    reference: Camera | None = None
+    frames = dataset.frames(split, indices=chosen, with_depth=with_depth)
+    for position, frame in enumerate(frames):
+        reference = reference or at_height(frame.camera, config.image_height)
+        if position in aside:
+            held_out.append(frame)
+        else:
+            images.append(prepare(frame, config.image_height))
+        progress("reading", (position + 1) / len(chosen), f"image {position + 1}/{len(chosen)}")
+    assert reference is not None
+    if with_depth and not any(image.depth_HW is not None for image in images):
+        msg = (
+            f"{dataset.name} has no depth, which --setting {config.setting} learns from: name a"
+            " 3D model (--setting rgb-model --model FILE), or use --setting rgb"
+        )
+        raise DatasetError(msg)
+    return PosedImages(images, held_out, reference)
+
+
+def prepare(frame: Frame, height: int) -> PosedImage:
+    """A frame as the network is to see it."""
+    gray, camera, seen = rectify(to_gray(frame.image), frame.camera)
+    camera = at_height(camera, height)
+    size = (camera.width, camera.height)
+    if seen is not None:
+        seen = cv2.resize(seen.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    depth = None
+    if frame.depth is not None:
+        depth_camera = frame.camera.scaled(frame.depth.shape[1], frame.depth.shape[0])
+        depth = rectify(np.nan_to_num(frame.depth), depth_camera, nearest=True)[0]
+        depth = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST)
+    return PosedImage(
+        torch.from_numpy(np.ascontiguousarray(resize(gray, *size))),
+        None if seen is None else torch.from_numpy(seen),
+        None if depth is None else torch.from_numpy(depth.astype(np.float16)),
+        camera,
+        frame.world_T_cam,
+    )
+
+
+def at_height(camera: Camera, height: int) -> Camera:
+    """The camera of the same image at another height, its proportions kept."""
+    return camera.scaled(max(8, round(camera.width * height / camera.height)), height)
