@@ -47,6 +47,18 @@ def test_it_has_the_published_size() -> None:
     assert {layer.kernel_size for layer in convolutions} == {(3, 3)}
 
 
+def test_it_sees_all_of_the_image() -> None:
+    net = make_net((IMAGE_SIZE, IMAGE_SIZE)).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # all positive: no ReLU cuts anything off, and nothing cancels
+        for parameter in net.parameters():
+            parameter.uniform_(0.5, 1.5, generator=generator).div_(parameter[0].numel())
+    errors = torch.full((1, 1, IMAGE_SIZE**2), 60.0).double().requires_grad_()
+    net(errors, torch.ones(1, IMAGE_SIZE**2)).sum().backward()
+    assert errors.grad is not None
+    assert (errors.grad > 0).all()
+
+
 def test_what_is_learnt_does_not_depend_on_the_grid() -> None:
     net, other = make_net((60, 80)), make_net((5, 7), seed=1)
     other.load_state_dict(net.state_dict())
