@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         return int(args.run(args))
     except DsacError as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted: nothing was changed\n")
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write(f"\ninterrupted: {interrupt or 'nothing was changed'}\n")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -172,9 +172,9 @@ def _dense_map(
             resume=resume,
             begin_with=begin_with,
         )
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\ntraining is kept in {file}: go on with --resume")
-        raise
+    except KeyboardInterrupt as interrupt:
+        msg = f"training is kept in {file}, go on with --resume"
+        raise KeyboardInterrupt(msg) from interrupt
 
 
 def _checkpoint_file(folder: Path) -> Path:

@@ -46,7 +46,7 @@ class DenseTrainer:
     ) -> None:
         """Begin at ``start``, with its weights; without it at the first stage."""
         self.learner, self.config = learner, learner.config
-        self._images, self._device, self._progress = images, device, progress
+        self.images, self.device, self.progress = images, device, progress
         self._file = checkpoint_file
         self._start = start or Checkpoint()
         if self._start.network is not None:
@@ -125,11 +125,11 @@ class _StageRun:
         rate = learning_rate(stage.learning_rate, stage.schedule, self.done())
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        images = trainer._images
+        images = trainer.images
         chosen = batch_indices(len(images), stage.batch_size, self.iteration, seed)
         generator = step_generator(seed, self.name, self.iteration)
         batch = augmented(
-            [images[index] for index in chosen], stage.augmentation, generator, trainer._device
+            [images[index] for index in chosen], stage.augmentation, generator, trainer.device
         )
         step = trainer.learner.loss(self.name, batch, generator)
         self.optimizer.zero_grad(set_to_none=True)
@@ -150,12 +150,12 @@ class _StageRun:
             f"iteration {self.iteration}, {rate:.1f} it/s,"
             f" loss {self._shown:.3g} {step.unit}, {step.detail}"
         )
-        self._trainer._progress(_TITLES[self.name], min(self.done(), 0.9999), detail)
+        self._trainer.progress(_TITLES[self.name], min(self.done(), 0.9999), detail)
 
     def finish(self) -> None:
         """Leave the figures of the stage in the trainer's record."""
         detail = f"{self.iteration} iterations, loss {self._shown:.3g}"
-        self._trainer._progress(_TITLES[self.name], 1.0, detail)
+        self._trainer.progress(_TITLES[self.name], 1.0, detail)
         record = self._trainer.record
         record[f"{self.name}_iterations"] = self.iteration
         record[f"{self.name}_seconds"] = round(self.spent, 1)
