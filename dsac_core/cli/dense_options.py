@@ -65,7 +65,7 @@ def add_dense_options(parser: argparse.ArgumentParser) -> None:
     option("--proxy-depth", "of Eq. 17 in metres (10)", type=positive_float, metavar="M")
     option("--max-frames", "at most, spread evenly (10000)", type=positive_int, metavar="N")
     option("--no-augmentation", "show the images as they are", action="store_true")
-    option("--float32", "no mixed precision", action="store_true")
+    option("--float32", "no mixed precision in the stage init", action="store_true")
     option("--resume", "go on after an interruption", action="store_true")
 
 

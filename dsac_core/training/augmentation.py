@@ -130,7 +130,8 @@ def _view(
     source_23 = torch.from_numpy(source[:2]).float().to(device)
     gray = normalise_gray(image.gray_HW.to(device))
     gray = _exposed(gray, 1.0 + config.brightness * brightness, 1.0 + config.contrast * contrast)
-    gray = _sampled(gray, source_23, size)
+    unmoved = tuple(gray.shape) == size and np.allclose(source, np.eye(3), rtol=0.0, atol=1e-9)
+    gray = gray[None] if unmoved else _sampled(gray, source_23, size)
     at_N2 = centres_N2 @ source_23[:, :2].T + source_23[:, 2]
     inside = (at_N2 > -0.5).all(dim=1)
     inside &= (at_N2[:, 0] < before.width - 0.5) & (at_N2[:, 1] < before.height - 0.5)

@@ -61,7 +61,7 @@ class DenseMapConfig:
     max_held_out: int = 40  # frames, however long the recording
     held_out_stretches: int = 4  # in so many runs of consecutive frames
     budget_seconds: float | None = None  # of training; None: as long as the iterations take
-    low_precision: bool = True  # bfloat16 where the device is faster in it
+    low_precision: bool = True  # initialise in bfloat16 where the device is faster in it
     checkpoint_seconds: float = 60.0  # between checkpoints
     seed: int = 0
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -63,12 +63,13 @@ def load_images(
     for position, frame in enumerate(frames):
         reference = reference or at_height(frame.camera, config.image_height)
         if position in aside:
-            held_out.append(frame)
+            # Without a camera for depth the map is checked as it will be used.
+            held_out.append(frame if config.with_depth else replace(frame, depth=None))
         else:
             images.append(prepare(frame, config.image_height))
         progress("reading", (position + 1) / len(chosen), f"image {position + 1}/{len(chosen)}")
     assert reference is not None
-    if with_depth and not any(image.depth_HW is not None for image in images):
+    if with_depth and not any(_has_depth(image) for image in images):
         msg = (
             f"{dataset.name} has no depth, which --setting {config.setting} learns from: name a"
             " 3D model (--setting rgb-model --model FILE), or use --setting rgb"
@@ -83,12 +84,13 @@ def prepare(frame: Frame, height: int) -> PosedImage:
     camera = at_height(camera, height)
     size = (camera.width, camera.height)
     if seen is not None:
-        seen = cv2.resize(seen.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        seen = _nearest(seen.astype(np.uint8), size) > 0
     depth = None
     if frame.depth is not None:
         depth_camera = frame.camera.scaled(frame.depth.shape[1], frame.depth.shape[0])
-        depth = rectify(np.nan_to_num(frame.depth), depth_camera, nearest=True)[0]
-        depth = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST)
+        known = (frame.depth > 0) & (frame.depth < np.finfo(np.float16).max)  # false for NaN
+        depth = rectify(np.where(known, frame.depth, 0.0), depth_camera, nearest=True)[0]
+        depth = _nearest(depth, size)
     return PosedImage(
         torch.from_numpy(np.ascontiguousarray(resize(gray, *size))),
         None if seen is None else torch.from_numpy(seen),
@@ -101,3 +103,12 @@ def prepare(frame: Frame, height: int) -> PosedImage:
 def at_height(camera: Camera, height: int) -> Camera:
     """The camera of the same image at another height, its proportions kept."""
     return camera.scaled(max(8, round(camera.width * height / camera.height)), height)
+
+
+def _nearest(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Values of the pixels whose centres are nearest; plain INTER_NEAREST is up to a pixel off."""
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT))
+
+
+def _has_depth(image: PosedImage) -> bool:
+    return image.depth_HW is not None and bool((image.depth_HW > 0).any())

@@ -64,10 +64,13 @@ class Learner:
             return self._score(batch, generator)
         return self._end_to_end(batch, generator)
 
-    def predict(self, batch: ImageBatch) -> torch.Tensor:
-        """Scene coordinates [B x N x 3], metres."""
+    def predict(self, batch: ImageBatch, *, roughly: bool = False) -> torch.Tensor:
+        """Scene coordinates [B x N x 3], metres; ``roughly`` in the low precision, if there is one.
+
+        That is off by up to a percent: enough to begin with, too much to refine poses by.
+        """
         device = batch.gray_B1HW.device.type
-        low = self._precision != torch.float32
+        low = roughly and self._precision != torch.float32
         with torch.autocast(device, self._precision, enabled=low):
             coordinates_B3hw: torch.Tensor = self.network(batch.gray_B1HW)
         return coordinates_B3hw.flatten(2).transpose(1, 2)
@@ -81,7 +84,8 @@ class Learner:
         return Correspondences(batch.pixels_BN2, points_BN3, weights, batch.focal_B2, camera_points)
 
     def _init(self, batch: ImageBatch) -> StepLoss:
-        loss = init_loss(self.predict(batch), batch, self.config.setting, self.config.loss)
+        predicted = self.predict(batch, roughly=True)
+        loss = init_loss(predicted, batch, self.config.setting, self.config.loss)
         unit = "m" if self.config.setting == "rgbd" else "px"
         return StepLoss(loss.mean, unit, f"{loss.valid.item():.0%} valid")
 
