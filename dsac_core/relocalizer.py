@@ -116,9 +116,14 @@ class Relocalizer:
                 calibration, ransac = self.scene.depth_calibration, self._depth_ransac
             if remark:
                 correspondences = regressed.correspondences(with_depth=False)
+        scorer = regressed.scorer
+        # A score CNN knows residuals in px or in metres; its threshold, 10 px or 0.1 m, says which.
+        in_metres = correspondences.camera_points_BN3 is not None
+        if scorer is not None and (scorer.inlier_threshold < 1.0) != in_metres:
+            scorer = None
         generator = torch.Generator().manual_seed(0)
         with torch.inference_mode():
-            result = estimate_poses(correspondences, ransac, generator, scorer=regressed.scorer)
+            result = estimate_poses(correspondences, ransac, generator, scorer=scorer)
         timings = {**regressed.timings, "ransac": time.perf_counter() - regressed_at}
         count = int(correspondences.count_B[0])
         estimate = self._judge(result, calibration, count, regressed.cells, timings)

@@ -122,6 +122,10 @@ def dense_config(args: argparse.Namespace) -> DenseMapConfig:
         **direct,
     )
     if "preset" in given:
+        for name, value in (("selection", "dsac"), ("scoring", "scorenet")):
+            if given.get(name, value) != value:
+                msg = f"--preset dsac2017 has --{name} {value}: leave --{name} away, or the preset"
+                raise ConfigError(msg)
         config = replace(dsac_2017(config), stages=_stages_of_preset(given.get("stage", "all")))
     if "score" in config.stages and config.scoring != "scorenet":
         msg = "--stage score trains the score CNN: add --scoring scorenet"

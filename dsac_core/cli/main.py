@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     except DsacError as error:
         return _complain(str(error))
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write(f"\ninterrupted: {interrupt or 'nothing was changed'}\n")
+        sys.stderr.write(f"\ninterrupted: {str(interrupt) or 'nothing was changed'}\n")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

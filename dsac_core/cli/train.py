@@ -97,10 +97,12 @@ def run(args: argparse.Namespace) -> int:
     split = choose_split(dataset, args.split)
     sys.stdout.write(f"mapping {args.scene} from {dataset.name} ({dataset.count(split)} images)\n")
     sys.stdout.flush()
+    checkpoint = _checkpoint_file(folder)  # before the working folder may be replaced
     mapped = _fast_map if args.method == FAST else _dense_map
     scene = mapped(args, dataset, split, device, folder)
     scene.save(folder)
-    _checkpoint_file(folder).unlink(missing_ok=True)
+    if args.method != FAST:
+        checkpoint.unlink(missing_ok=True)
     _report(scene)
     sys.stdout.write(f"scene map written to {folder}\n")
     return 0
@@ -173,11 +175,14 @@ def _dense_map(
             begin_with=begin_with,
         )
     except KeyboardInterrupt as interrupt:
+        if not file.is_file():  # it was still reading
+            raise
         msg = f"training is kept in {file}, go on with --resume"
         raise KeyboardInterrupt(msg) from interrupt
 
 
 def _checkpoint_file(folder: Path) -> Path:
+    folder = folder.resolve()  # "." has no name
     return folder.with_name(f"{folder.name}.training.pt")
 
 

@@ -27,7 +27,7 @@ def draw_sets(
     """
     batch = len(correspondences.weights_BN)
     weights = correspondences.weights_BN
-    if bool((weights == weights[:, :1]).all()):
+    if bool(((weights == weights[:, :1]) & (weights > 0)).all()):
         place = torch.rand(batch, count, size, generator=generator, dtype=torch.float64)
         return (place * weights.shape[1]).long().to(weights.device)
     # An image without any weight draws the last correspondence again and again: no pose.

@@ -99,7 +99,9 @@ class SceneMap:
                 map_T_scene=_pose_from(header["map_T_scene"]),
                 training=dict(header["training"]),
                 scorer=None if scorer is None else _frozen(scorer),
-                depth_calibration=depth_calibration and Calibration(**depth_calibration),
+                depth_calibration=None
+                if depth_calibration is None
+                else Calibration(**depth_calibration),
             )
         except SceneMapError:
             raise

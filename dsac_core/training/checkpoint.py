@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 # What may change from one run to the next: how long to train, and how often to save.
 _FREE = {"budget_seconds", "checkpoint_seconds"}
+# What reading a file comes to that is not what was written.
+_DAMAGE = (
+    OSError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, ValueError, LookupError,
+    AttributeError,
+)  # fmt: skip
 
 
 @dataclass
@@ -48,13 +53,13 @@ def load_checkpoint(file: Path, config: DenseMapConfig) -> Checkpoint:
     """
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-        settings = content.pop("settings")
+        settings = json.loads(content.pop("settings"))
         checkpoint = Checkpoint(**content)
-    except (OSError, RuntimeError, pickle.UnpicklingError, TypeError, KeyError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except _DAMAGE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         msg = f"{file} is damaged ({reason}): remove it and train from the start"
         raise ConfigError(msg) from error
-    difference = _difference(json.loads(settings), json.loads(_settings(config)))
+    difference = _difference(settings, json.loads(_settings(config)))
     if difference:
         msg = (
             f"{file} was made with other settings ({difference}): go on with the same ones, or"

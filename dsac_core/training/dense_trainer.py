@@ -167,8 +167,8 @@ def _budget(config: DenseMapConfig, stage: StageName) -> float:
     """Seconds that a stage may take."""
     if config.budget_seconds is None:
         return math.inf
-    if len(config.stages) == 1:
-        return config.budget_seconds
+    if "init" not in config.stages or len(config.stages) == 1:
+        return config.budget_seconds / len(config.stages)
     if stage == "init":
         return _INIT_SHARE * config.budget_seconds
     return (1.0 - _INIT_SHARE) * config.budget_seconds / (len(config.stages) - 1)

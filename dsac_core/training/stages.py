@@ -107,9 +107,9 @@ class Learner:
     def _end_to_end(self, batch: ImageBatch, generator: torch.Generator) -> StepLoss:
         """The pose loss of what RANSAC selects (Eq. 37)."""
         points = self.predict(batch)
-        clamp = self.config.gradient_clamp
-        if clamp is not None:
-            points.register_hook(lambda gradient: gradient.clamp(-clamp, clamp))
+        if self.config.gradient_clamp is not None:
+            bound = self.config.gradient_clamp / len(points)  # the loss is the mean over images
+            points.register_hook(lambda gradient: gradient.clamp(-bound, bound))
         correspondences = self.correspondences(batch, points)
         losses = hypothesis_losses(
             correspondences,
@@ -121,8 +121,10 @@ class Learner:
         )
         by_dsac = self.config.selection == "dsac"
         loss_B = losses.expected_B() if by_dsac else losses.soft_argmax_B()
-        found = (losses.probabilities_BH.detach().sum(dim=1) > 0).float().mean()
-        return StepLoss(loss_B.mean(), "cm+deg", f"{found.item():.0%} with a pose")
+        found = (losses.probabilities_BH.detach().sum(dim=1) > 0).float().mean().item()
+        # A gradient of zero is not none: Adam would go on by its momentum.
+        loss = loss_B.mean() if found > 0 else loss_B.detach().mean()
+        return StepLoss(loss, "cm+deg", f"{found:.0%} with a pose")
 
 
 def poses_around(

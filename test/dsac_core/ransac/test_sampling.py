@@ -55,6 +55,17 @@ def test_accepted_sets_fit_their_own_correspondences(depth: bool) -> None:
 
 
 @DEPTH
+def test_without_any_weight_nothing_is_accepted(depth: bool) -> None:
+    grid = SmallGrid(depth=depth, inliers=1.0)
+    grid.weights[:] = 0.0
+    given, config = grid.correspondences(torch.float64), config_of(grid, max_draws=256)
+    estimator = estimator_of(given)
+    rows = sample_minimal_sets(given, estimator, config, torch.Generator().manual_seed(0))
+    _, accepted = solve_minimal_sets(given, estimator, rows, config)
+    assert not accepted.any()
+
+
+@DEPTH
 def test_no_set_has_a_correspondence_twice(depth: bool) -> None:
     """The one that is checked with would fit every root, as it was solved for."""
     grid = SmallGrid(depth=depth, shape=(3, 3), inliers=1.0)
