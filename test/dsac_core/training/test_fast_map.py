@@ -3,57 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
+from toy_scene import Recording, toy_recording
 
-from dsac_core.data.frame import ALL, Frame
+from dsac_core.data.frame import ALL
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.pose import pose_error
 from dsac_core.relocalizer import Relocalizer
 from dsac_core.scene.scene_map import SceneMap
-from dsac_core.synthetic import CAMERA, office, render_view, walk_poses
 from dsac_core.training import fast_map
 from dsac_core.training.fast_map import map_scene
 from dsac_core.training.fast_map_config import FastMapConfig
 
 
-class Recording:
-    """Frames in memory."""
-
-    name = "corner"
-
-    def __init__(self, frames: list[Frame]) -> None:
-        self._frames = frames
-
-    def splits(self) -> tuple[str, ...]:
-        return (ALL,)
-
-    def count(self, split: str) -> int:
-        return len(self._frames)
-
-    def frames(
-        self, split: str, *, indices: set[int] | None = None, with_depth: bool = False
-    ) -> Iterator[Frame]:
-        for index, frame in enumerate(self._frames):
-            if indices is None or index in indices:
-                yield frame
-
-
 @pytest.fixture(scope="module")
 def recording() -> Recording:
     """40 neighbouring views of the mapping walk, 320 x 240."""
-    room = office()
-    walk = walk_poses("mapping", room.options)
-    camera = CAMERA.scaled(320, 240)
-    frames = []
-    for index in range(40):
-        world_T_cam = walk.world_T_cam[index]
-        image, _ = render_view(room, camera, world_T_cam)
-        frames.append(Frame(f"{index}", index / 15, image, camera, world_T_cam))
-    return Recording(frames)
+    return toy_recording(40, every=1, size=(320, 240))
 
 
 @pytest.fixture(scope="module")
