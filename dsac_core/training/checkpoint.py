@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,6 +38,8 @@ class Checkpoint:
     network: dict[str, Any] | None = None
     scorer: dict[str, Any] | None = None
     optimizer: dict[str, Any] | None = None
+    loss: float = math.nan  # as it is shown, of that stage
+    record: dict[str, float] = field(default_factory=dict)  # of the stages before
 
 
 def save_checkpoint(file: Path, checkpoint: Checkpoint, config: DenseMapConfig) -> None:

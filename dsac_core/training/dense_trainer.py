@@ -53,7 +53,8 @@ class DenseTrainer:
             learner.network.load_state_dict(self._start.network)
         if self._start.scorer is not None and learner.scorer is not None:
             learner.scorer.load_state_dict(self._start.scorer)
-        self.record: dict[str, float] = {}  # iterations, seconds and last loss of the stages
+        # Iterations, seconds and last loss of the stages.
+        self.record: dict[str, float] = dict(self._start.record)
 
     def run(self) -> None:
         """Train until all stages are done.
@@ -81,15 +82,14 @@ class DenseTrainer:
         if self._file is None:
             return
         scorer = self.learner.scorer
-        networks = (
-            self.learner.network.state_dict(),
-            None if scorer is None else scorer.state_dict(),
-        )
         if finished:
-            checkpoint = Checkpoint(run.number + 1, 0, 0.0, *networks)
+            checkpoint = Checkpoint(run.number + 1)
         else:
-            state = run.optimizer.state_dict()
-            checkpoint = Checkpoint(run.number, run.iteration, run.spent, *networks, state)
+            checkpoint = Checkpoint(run.number, run.iteration, run.spent, loss=run.loss)
+            checkpoint.optimizer = run.optimizer.state_dict()
+        checkpoint.network = self.learner.network.state_dict()
+        checkpoint.scorer = None if scorer is None else scorer.state_dict()
+        checkpoint.record = self.record
         save_checkpoint(self._file, checkpoint, self.config)
 
 
@@ -111,7 +111,7 @@ class _StageRun:
         self._limit = _budget(config, self.name)
         self.saved = time.perf_counter()
         self._started = self.saved - begun.seconds
-        self._shown = math.nan
+        self.loss = begun.loss  # smoothed
 
     def done(self) -> float:
         """How much of the stage is behind, by iterations or by the clock."""
@@ -141,26 +141,27 @@ class _StageRun:
         self._show(step)
 
     def _show(self, step: StepLoss) -> None:
-        value = step.loss.item()
-        first = math.isnan(self._shown)
-        self._shown = value if first else _SMOOTHING * self._shown + (1 - _SMOOTHING) * value
+        if step.loss.requires_grad:
+            value = step.loss.item()
+            first = math.isnan(self.loss)
+            self.loss = value if first else _SMOOTHING * self.loss + (1 - _SMOOTHING) * value
         seconds = max(self.spent - self._begun_seconds, 1e-9)
         rate = (self.iteration - self._begun_iteration) / seconds
         detail = (
             f"iteration {self.iteration}, {rate:.1f} it/s,"
-            f" loss {self._shown:.3g} {step.unit}, {step.detail}"
+            f" loss {self.loss:.3g} {step.unit}, {step.detail}"
         )
         self._trainer.progress(_TITLES[self.name], min(self.done(), 0.9999), detail)
 
     def finish(self) -> None:
         """Leave the figures of the stage in the trainer's record."""
-        detail = f"{self.iteration} iterations, loss {self._shown:.3g}"
+        detail = f"{self.iteration} iterations, loss {self.loss:.3g}"
         self._trainer.progress(_TITLES[self.name], 1.0, detail)
         record = self._trainer.record
         record[f"{self.name}_iterations"] = self.iteration
         record[f"{self.name}_seconds"] = round(self.spent, 1)
-        if math.isfinite(self._shown):
-            record[f"{self.name}_loss"] = float(f"{self._shown:.4g}")
+        if math.isfinite(self.loss):
+            record[f"{self.name}_loss"] = float(f"{self.loss:.4g}")
 
 
 def _budget(config: DenseMapConfig, stage: StageName) -> float:

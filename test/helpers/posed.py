@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from dsac_core.data.frame import ALL, Frame
 from dsac_core.geometry.camera import Camera
 from dsac_core.training.posed_images import PosedImage
 
@@ -64,25 +60,3 @@ def wall_image(
         camera,
         pose,
     )
-
-
-class Recording:
-    """Frames in memory; depth only on demand."""
-
-    name = "walk"
-
-    def __init__(self, frames: list[Frame]) -> None:
-        self._frames = frames
-
-    def splits(self) -> tuple[str, ...]:
-        return (ALL,)
-
-    def count(self, split: str) -> int:
-        return len(self._frames)
-
-    def frames(
-        self, split: str, *, indices: set[int] | None = None, with_depth: bool = False
-    ) -> Iterator[Frame]:
-        for index, frame in enumerate(self._frames):
-            if indices is None or index in indices:
-                yield frame if with_depth else replace(frame, depth=None)

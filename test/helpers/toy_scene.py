@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from recordings import Recording
 
 from dsac_core.data.frame import ALL, Frame
 from dsac_core.evaluation.evaluate import relocalize_all
@@ -22,28 +22,6 @@ from dsac_core.training.dense_config import DenseMapConfig, StageConfig, StageNa
 from dsac_core.training.init_loss import InitLossConfig
 from dsac_core.training.posed_images import PosedImage, PosedImages, at_height, prepare
 from dsac_core.training.stages import Learner
-
-
-class Recording:
-    """Frames in memory; depth only on demand."""
-
-    name = "corner"
-
-    def __init__(self, frames: list[Frame]) -> None:
-        self._frames = frames
-
-    def splits(self) -> tuple[str, ...]:
-        return (ALL,)
-
-    def count(self, split: str) -> int:
-        return len(self._frames)
-
-    def frames(
-        self, split: str, *, indices: set[int] | None = None, with_depth: bool = False
-    ) -> Iterator[Frame]:
-        for index, frame in enumerate(self._frames):
-            if indices is None or index in indices:
-                yield frame if with_depth else replace(frame, depth=None)
 
 
 def toy_recording(count: int = 16, every: int = 4, size: tuple[int, int] = (128, 96)) -> Recording:

@@ -120,6 +120,7 @@ def same(left: Any, right: Any, path: str = "") -> int:
 def content(file: Path) -> dict[str, Any]:
     saved: dict[str, Any] = torch.load(file, weights_only=True)
     del saved["seconds"]
+    saved["record"] = {k: v for k, v in saved["record"].items() if not k.endswith("_seconds")}
     return saved
 
 

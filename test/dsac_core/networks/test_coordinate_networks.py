@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dsac_core.cli.dense_options import FAST, METHODS
 from dsac_core.errors import ConfigError
 from dsac_core.networks.coordinate_network import CoordinateNetwork, normalise_gray, output_grid
 from dsac_core.networks.coordinate_networks import NETWORK_NAMES, make_coordinate_network
@@ -68,6 +69,7 @@ def make_images(*shape: int, seed: int = 1) -> torch.Tensor:
 
 def test_each_name_has_a_row() -> None:
     assert tuple(PUBLISHED) == NETWORK_NAMES
+    assert sorted(METHODS) == sorted([FAST, *NETWORK_NAMES])
 
 
 @pytest.mark.parametrize("name", NETWORK_NAMES)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recordings import Recording
 from toy_scene import (
-    Recording,
     mean_loss,
     pose_errors,
     recall,

@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy_scene import Recording, toy_recording
+from recordings import Recording
+from toy_scene import toy_recording
 
 from dsac_core.data.frame import ALL
 from dsac_core.errors import DatasetError

@@ -10,13 +10,13 @@ import pytest
 import torch
 from posed import (
     CAMERA,
-    Recording,
     camera_pose,
     on_wall,
     pattern,
     pixel_grid,
     wall_image,
 )
+from recordings import Recording
 
 from dsac_core.data.frame import ALL, Frame
 from dsac_core.errors import DatasetError
