@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SCORED_POSES = 64  # of each image, to train the score CNN
 _NEAR, _FAR = (2.0, 0.002), (10.0, 0.1)  # standard deviations of pose errors: degrees, metres
-_NEAR_SHARE = 1 / 3
+_NEAR_SHARE = 0.5
 _SCORE_PER_CM = 10.0  # what one centimetre or one degree costs in the score
 
 
@@ -92,7 +92,7 @@ class Learner:
     def _score(self, batch: ImageBatch, generator: torch.Generator) -> StepLoss:
         """How far the score CNN is from the true quality of random poses (DSAC, 2017).
 
-        The quality is minus ten times the larger of degrees and centimetres; a third of the poses
+        The quality is minus ten times the larger of degrees and centimetres; half of the poses
         are near the truth (cvlab-dresden/DSAC, ``core/train_score.cpp``).
         """
         assert self.scorer is not None
