@@ -39,6 +39,7 @@ class Checkpoint:
     scorer: dict[str, Any] | None = None
     optimizer: dict[str, Any] | None = None
     loss: float = math.nan  # as it is shown, of that stage
+    precision: str = "float32"  # of the stage init; another machine might choose another one
     record: dict[str, float] = field(default_factory=dict)  # of the stages before
 
 

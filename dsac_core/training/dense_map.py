@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -72,12 +72,18 @@ def map_scene_densely(
     """
     device = device or torch.device("cpu")
     start = load_checkpoint(checkpoint_file, config) if resume and checkpoint_file else None
-    learner = _new_learner(config, device, begin_with)
+    precision = _precision(config, device) if start is None else getattr(torch, start.precision)
+    learner = _new_learner(config, device, precision, begin_with)
     recording = load_images(dataset, split, config, progress)
     if start is None and begin_with is None:
         _centre(learner, recording)
     trained = _trained(learner, recording, device, progress, checkpoint_file, start)
-    training = {"dataset": dataset.name, "split": split, **trained.training}
+    training = {
+        "dataset": dataset.name,
+        "split": split,
+        **_earlier_stages(begin_with),
+        **trained.training,
+    }
     scene = replace(trained, name=name, frame_id=frame_id, training=training)
     return calibrate_map(scene, recording.held_out, device, progress)
 
@@ -95,7 +101,7 @@ def train_on_images(
     For studies: it calls every pose localized that half of the cells agree with.
     """
     device = device or torch.device("cpu")
-    learner = _new_learner(config, device, begin_with)
+    learner = _new_learner(config, device, _precision(config, device), begin_with)
     if begin_with is None:
         _centre(learner, recording)
     return _trained(learner, recording, device, progress)
@@ -158,8 +164,25 @@ def scene_mean(images: Sequence[PosedImage]) -> torch.Tensor:
     return torch.from_numpy(positions.mean(axis=0)).float()
 
 
+def _earlier_stages(before: SceneMap | None) -> dict[str, Any]:
+    """What the map that training began with says of its own training."""
+    record = {} if before is None else before.training
+    return {
+        key: value
+        for key, value in record.items()
+        if key.endswith(("_iterations", "_seconds", "_loss"))
+    }
+
+
+def _precision(config: DenseMapConfig, device: torch.device) -> torch.dtype:
+    return training_dtype(device) if config.low_precision else torch.float32
+
+
 def _new_learner(
-    config: DenseMapConfig, device: torch.device, begin_with: SceneMap | None
+    config: DenseMapConfig,
+    device: torch.device,
+    precision: torch.dtype,
+    begin_with: SceneMap | None,
 ) -> Learner:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -178,7 +201,6 @@ def _new_learner(
         network.load_state_dict(begin_with.regressor.state_dict())
         if scorer is not None and begin_with.scorer is not None:
             scorer.load_state_dict(begin_with.scorer.state_dict())
-    precision = training_dtype(device) if config.low_precision else torch.float32
     # Convolutions in low precision are a fifth faster with the channels of a pixel side by side.
     low = precision != torch.float32
     layout = torch.channels_last if low else torch.contiguous_format

@@ -89,6 +89,7 @@ class DenseTrainer:
             checkpoint.optimizer = run.optimizer.state_dict()
         checkpoint.network = self.learner.network.state_dict()
         checkpoint.scorer = None if scorer is None else scorer.state_dict()
+        checkpoint.precision = str(self.learner.precision).removeprefix("torch.")
         checkpoint.record = self.record
         save_checkpoint(self._file, checkpoint, self.config)
 

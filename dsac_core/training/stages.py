@@ -46,7 +46,7 @@ class Learner:
     ) -> None:
         """Take the networks; the scorer is needed with ``config.scoring == "scorenet"``."""
         self.network, self.scorer, self.config = network, scorer, config
-        self._precision = precision
+        self.precision = precision
 
     def parameters(self, stage: StageName) -> list[torch.nn.Parameter]:
         """What a stage changes: the score CNN alone, or all that it uses."""
@@ -70,8 +70,8 @@ class Learner:
         That is off by up to a percent: enough to begin with, too much to refine poses by.
         """
         device = batch.gray_B1HW.device.type
-        low = roughly and self._precision != torch.float32
-        with torch.autocast(device, self._precision, enabled=low):
+        low = roughly and self.precision != torch.float32
+        with torch.autocast(device, self.precision, enabled=low):
             coordinates_B3hw: torch.Tensor = self.network(batch.gray_B1HW)
         return coordinates_B3hw.flatten(2).transpose(1, 2)
 
