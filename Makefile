@@ -6,7 +6,7 @@ SHELL := bash
 
 ENV := . tools/env.sh
 
-.PHONY: help setup demo test lint bench format clean
+.PHONY: help setup demo test lint bench studies format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: setup ## ruff and mypy
 
 bench: setup ## measurements that are too long for tests, beside other software
 	@$(ENV) && python3 -m bench.ransac
+
+studies: setup ## the questions of the DSAC papers asked small, written to docs/results.md: 45 minutes on one core
+	@$(ENV) && python3 -m bench.studies all
 
 format: setup ## let ruff put the layout right
 	@$(ENV) && ruff check --fix . ; ruff format .
