@@ -12,6 +12,7 @@ import torch
 
 from dsac_core.errors import CameraError, ConfigError
 from dsac_core.geometry.pose import invert, rotate_covariance
+from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.ransac.config import RansacConfig
 from dsac_core.ransac.estimate import RansacResult, estimate_poses
 from dsac_core.regression import make_regressor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_RANSAC = RansacConfig(robust_scale=3.0)
 DEFAULT_DEPTH_RANSAC = RansacConfig(inlier_threshold=0.1, robust_scale=0.03)
 _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewer are
+_LEAST_PIXELS = 0.5  # thresholds in px are larger, those in metres smaller
 _LEAST_SHARE_WITH_DEPTH = 0.1  # of the cells: with less, colour says more
 
 
@@ -63,7 +65,8 @@ class Relocalizer:
         Args:
             scene: The map.
             device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA where it works.
-            ransac: Settings; by default those of DSAC*, with robust weights at the end.
+            ransac: Settings; by default those of DSAC*, with robust weights at the end, and for
+                its networks with thresholds for the height of the images that they learned from.
             depth_ransac: The same for images with depth.
             max_cells: A fast map uses at most so many of an image: the most reliable ones. Of the
                 4800 cells of a 640x480 image the other third costs a quarter of the time and adds
@@ -74,7 +77,7 @@ class Relocalizer:
         """
         self.scene = scene
         self.device = choose_device(device)
-        self._ransac = ransac or DEFAULT_RANSAC
+        self._ransac = ransac or _default_ransac(scene)
         self._depth_ransac = depth_ransac or DEFAULT_DEPTH_RANSAC
         self._regressor = make_regressor(scene, self.device, max_cells)
 
@@ -117,9 +120,9 @@ class Relocalizer:
             if remark:
                 correspondences = regressed.correspondences(with_depth=False)
         scorer = regressed.scorer
-        # A score CNN knows residuals in px or in metres; its threshold, 10 px or 0.1 m, says which.
+        # A score CNN knows residuals in px or in metres; its threshold, px or 0.1 m, says which.
         in_metres = correspondences.camera_points_BN3 is not None
-        if scorer is not None and (scorer.inlier_threshold < 1.0) != in_metres:
+        if scorer is not None and (scorer.inlier_threshold < _LEAST_PIXELS) != in_metres:
             scorer = None
         generator = torch.Generator().manual_seed(0)
         with torch.inference_mode():
@@ -162,6 +165,12 @@ class Relocalizer:
             support=support,
             timings=timings,
         )
+
+
+def _default_ransac(scene: SceneMap) -> RansacConfig:
+    if isinstance(scene.regressor, CoordinateHead):
+        return DEFAULT_RANSAC
+    return DEFAULT_RANSAC.at_height(scene.camera.height)
 
 
 def choose_device(name: str) -> torch.device:

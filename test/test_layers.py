@@ -24,7 +24,7 @@ ALLOWED = {
     "data": {"geometry", "errors"},
     "scene": {"networks", "geometry", "files", "errors"},
     "regression": {"scene", "networks", "ransac", "geometry", "errors"},
-    "relocalizer": {"regression", "scene", "ransac", "geometry", "errors"},
+    "relocalizer": {"regression", "scene", "networks", "ransac", "geometry", "errors"},
     "evaluation": {"relocalizer", "scene", "data", "geometry", "files", "progress", "errors"},
     "synthetic": {"", "data", "geometry", "files", "progress", "errors"},
 }

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.studies.settings import ransac_of
 from dsac_core.data.frame import Frame
 from dsac_core.evaluation.metrics import FrameResult, Summary, summarize
 from dsac_core.geometry.pose import invert, pose_error
+from dsac_core.ransac.config import RGB_RANSAC, RGBD_RANSAC
 from dsac_core.ransac.estimate import estimate_poses
 from dsac_core.ransac.selection import Selection
 from dsac_core.regression import make_regressor
@@ -57,7 +57,7 @@ class Judge:
             regressed = regressor(frame.image, frame.camera, depth)
             result = estimate_poses(
                 regressed.correspondences(with_depth=with_depth),
-                ransac_of(setting, regressed.camera.height),
+                RGBD_RANSAC if with_depth else RGB_RANSAC.at_height(regressed.camera.height),
                 torch.Generator().manual_seed(index),
                 scorer=regressed.scorer,
                 selection=selection,

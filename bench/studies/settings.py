@@ -8,22 +8,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dsac_core.ransac.config import RGB_RANSAC, RGBD_RANSAC, RansacConfig
 from dsac_core.training.augmentation import NO_AUGMENTATION, AugmentationConfig
 from dsac_core.training.dense_config import DenseMapConfig, StageConfig
 from dsac_core.training.init_loss import InitLossConfig, Setting
 
 Augmentation = Literal["none", "full"]
 Schedule = Literal["constant", "cosine"]
-_PAPER_HEIGHT = 480  # px
-
-
-class StudyConfig(DenseMapConfig):
-    """Training whose RANSAC fits the height of the images."""
-
-    @property
-    def ransac(self) -> RansacConfig:
-        return ransac_of(self.setting, self.image_height)
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ class Settings:
         e2e = StageConfig(
             self.e2e_iterations, self.e2e_learning_rate, self.batch_size, "constant", photometric
         )
-        config = StudyConfig(
+        config = DenseMapConfig(
             network=self.network,
             setting=setting,
             stages=("init",),
@@ -84,17 +74,6 @@ class Settings:
         if self.dataset is not None:
             del given["views"]  # which is of the office
         return {k: v.name if isinstance(v, Path) else v for k, v in given.items() if v is not None}
-
-
-def ransac_of(setting: Setting, image_height: int) -> RansacConfig:
-    """RANSAC as in DSAC*, whose threshold of 10 px is for images of 480 px height.
-
-    In lower images it is less: 10 px of 96 would take nearly everything for an inlier.
-    """
-    if setting == "rgbd":
-        return RGBD_RANSAC
-    threshold = RGB_RANSAC.inlier_threshold * image_height / _PAPER_HEIGHT
-    return replace(RGB_RANSAC, inlier_threshold=threshold)
 
 
 def add_options(parser: argparse._ArgumentGroup) -> None:

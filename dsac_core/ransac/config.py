@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsac_core.errors import ConfigError
+
+_USUAL_HEIGHT = 480  # px, of the images of DSAC*
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class RansacConfig:
         if self.min_inliers < 4:
             msg = f"ransac.min_inliers must be at least 4, got {self.min_inliers}"
             raise ConfigError(msg)
+
+    def at_height(self, height: int) -> RansacConfig:
+        """The same for pixels of images of another height; the thresholds in px are for 480 px."""
+        factor = height / _USUAL_HEIGHT
+        robust = None if self.robust_scale is None else factor * self.robust_scale
+        threshold = factor * self.inlier_threshold
+        return replace(self, inlier_threshold=threshold, robust_scale=robust)
 
     @property
     def softness(self) -> float:

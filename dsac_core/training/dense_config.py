@@ -90,7 +90,7 @@ class DenseMapConfig:
     @property
     def ransac(self) -> RansacConfig:
         """What end-to-end training estimates poses with."""
-        return RGBD_RANSAC if self.with_depth else RGB_RANSAC
+        return RGBD_RANSAC if self.with_depth else RGB_RANSAC.at_height(self.image_height)
 
     def stage(self, name: StageName) -> StageConfig:
         """The settings of one stage."""

@@ -32,3 +32,13 @@ def test_the_defaults_are_those_of_dsac_star() -> None:
 def test_what_cannot_work_is_refused_with_its_value(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"ransac.{name} .*got {value}"):
         RansacConfig(**{name: value})
+
+
+def test_thresholds_in_pixels_follow_the_height_of_the_image() -> None:
+    usual = RansacConfig(robust_scale=3.0)
+    assert usual.at_height(480) == usual
+    low = usual.at_height(240)
+    assert (low.inlier_threshold, low.robust_scale) == (5.0, 1.5)
+    assert low.softness == 1.0
+    assert RansacConfig().at_height(96).inlier_threshold == pytest.approx(2.0)
+    assert RansacConfig().at_height(96).robust_scale is None
