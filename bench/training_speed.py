@@ -74,7 +74,7 @@ SECTION = Section(
         Column("batch", "batch"),
         Column("precision", "precision"),
         Column("steps", "measured steps"),
-        Column("per_second", "steps/s", 2),
+        Column("per_second", "steps/s", 3),
         Column("augmentation_ms", "augmentation", 1),
         Column("forward_ms", "forward", 1),
         Column("loss_ms", "loss or RANSAC forward", 1),
