@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/results.md, made from the JSON files of the studies and from nothing else.
 
-NAME.txt beside NAME.json, written by hand after seeing the figures, is taken in as it is.
+NAME.md beside NAME.json, written by hand after seeing the figures, is taken in as it is.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _section(section: Section, content: dict[str, Any], file: Path) -> str:
     if picture.is_file():
         blocks.append(f"![{section.title}](results/{picture.name})")
     blocks.append(section.notes)
-    words = file.with_suffix(".txt")
+    words = file.with_suffix(".md")
     if words.is_file():
         blocks.append(words.read_text(encoding="utf-8").strip())
     return "\n\n".join(blocks) + "\n"

@@ -214,7 +214,7 @@ def test_a_setting_that_needs_depth_says_what_to_do(setting: str, kind: str) -> 
     depth = None if kind == "none" else np.zeros((120, 160), np.float32)
     config = DenseMapConfig(setting=setting, image_height=32)  # type: ignore[arg-type]
     with pytest.raises(
-        DatasetError, match=f"walk has no depth.*--setting {setting}.*--setting rgb"
+        DatasetError, match=f"corner has no depth.*--setting {setting}.*--setting rgb"
     ):
         load([frame(index, depth=depth) for index in range(12)], config)
 
