@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bench.studies import plots
-from bench.studies.judge import Judge, Row
-from bench.studies.study import Column, Run, Section, Study
+from bench.studies.judge import RECALLS, Judge, Row
+from bench.studies.study import Column, Run, Section, Study, figure_columns
 from dsac_core.training.init_loss import Setting
 
 WITHOUT, WITH = "without", "with"
@@ -37,12 +37,7 @@ SECTION = Section(
     columns=(
         Column("augmentation", "augmentation"),
         Column("views", "test views"),
-        Column("frames", "frames"),
-        Column("recall_10cm_5deg", "10cm 5deg (%)", 1),
-        Column("recall_5cm_5deg", "5cm 5deg (%)", 1),
-        Column("recall_2cm_2deg", "2cm 2deg (%)", 1),
-        Column("median_cm", "median (cm)", 2),
-        Column("median_deg", "median (°)", 2),
+        *figure_columns(RECALLS[:3]),
     ),
 )
 

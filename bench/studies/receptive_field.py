@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bench.studies import plots
-from bench.studies.judge import Judge, Row
-from bench.studies.study import Column, Run, Section, Study
+from bench.studies.judge import RECALLS, Judge, Row
+from bench.studies.study import Column, Run, Section, Study, figure_columns
 from dsac_core.training.init_loss import Setting
 
 FIELDS = {  # network: receptive field, px
@@ -45,11 +45,7 @@ SECTION = Section(
         Column("parameters", "parameters (M)", 2),
         Column("seconds", "training (s)", 0),
         Column("views", "test views"),
-        Column("frames", "frames"),
-        Column("recall_10cm_5deg", "10cm 5deg (%)", 1),
-        Column("recall_5cm_5deg", "5cm 5deg (%)", 1),
-        Column("median_cm", "median (cm)", 2),
-        Column("median_deg", "median (°)", 2),
+        *figure_columns(RECALLS[:2]),
     ),
 )
 

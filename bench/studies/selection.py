@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.studies import plots
 from bench.studies.judge import RECALLS, Judge, Row
-from bench.studies.study import Column, Run, Section, Study
+from bench.studies.study import Column, Run, Section, Study, figure_columns
 from dsac_core.ransac.selection import Selection
 from dsac_core.training.init_loss import Setting
 
@@ -43,10 +43,7 @@ SECTION = Section(
     columns=(
         Column("trained", "trained end to end with"),
         Column("selection", "selection at test time"),
-        Column("frames", "frames"),
-        *(Column(key, f"{key[7:].replace('_', ' ')} (%)", 1) for key in RECALLS),
-        Column("median_cm", "median (cm)", 2),
-        Column("median_deg", "median (°)", 2),
+        *figure_columns(RECALLS),
     ),
 )
 

@@ -10,9 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bench.studies import plots
-from bench.studies.judge import Judge, Row
+from bench.studies.judge import RECALLS, Judge, Row
 from bench.studies.maps import MapMaker, TrainedMap
-from bench.studies.study import Column, Run, Section, Study
+from bench.studies.study import Column, Run, Section, Study, figure_columns
 from dsac_core.training.fast_map_config import FastMapConfig
 from dsac_core.training.init_loss import Setting
 
@@ -50,11 +50,7 @@ SECTION = Section(
         Column("seconds", "training (s)", 0),
         Column("busy", "busy", 2),
         Column("views", "test views"),
-        Column("frames", "frames"),
-        Column("recall_10cm_5deg", "10cm 5deg (%)", 1),
-        Column("recall_5cm_5deg", "5cm 5deg (%)", 1),
-        Column("median_cm", "median (cm)", 2),
-        Column("median_deg", "median (°)", 2),
+        *figure_columns(RECALLS[:2]),
     ),
 )
 

@@ -36,6 +36,16 @@ class Column:
     digits: int | None = None  # after the point; None: as it is
 
 
+def figure_columns(recalls: Sequence[str]) -> tuple[Column, ...]:
+    """Of what the judge says of a map: frames, recall at these thresholds, medians."""
+    return (
+        Column("frames", "frames"),
+        *(Column(key, f"{key[7:].replace('_', ' ')} (%)", 1) for key in recalls),
+        Column("median_cm", "median (cm)", 2),
+        Column("median_deg", "median (°)", 2),
+    )
+
+
 @dataclass(frozen=True)
 class Section:
     """What the report says of a measurement, whatever its figures are."""
