@@ -60,7 +60,7 @@ def _describe(name: str) -> str:
         "scene": scene.name,
         "folder": folder,
         "frame": scene.frame_id,
-        "network": getattr(scene.regressor, "name", "fast"),
+        "network": scene.method,
         "size": f"{size:.1f} MB",
         "extent": f"{extent} m",
         "camera": f"{camera.width}x{camera.height}, fx {camera.fx:.1f}, fy {camera.fy:.1f}",

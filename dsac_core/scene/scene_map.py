@@ -75,6 +75,13 @@ class SceneMap:
     scorer: ScoreNet | None = None  # on the CPU; chooses among hypotheses instead of soft inliers
     depth_calibration: Calibration | None = None  # of poses from RGB-D images; None: never checked
 
+    @property
+    def method(self) -> str:
+        """What ``dsac train --method`` made it with: fast, or the name of its network."""
+        if isinstance(self.regressor, CoordinateHead):
+            return "fast"
+        return self.regressor.name
+
     @classmethod
     def load(cls, name_or_path: str | Path) -> SceneMap:
         """Load a scene map by path, or by name from the folders of ``search_folders``.

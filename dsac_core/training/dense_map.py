@@ -191,10 +191,9 @@ def _new_learner(
         if config.scoring == "scorenet":
             scorer = ScoreNet((1, 1), inlier_threshold=config.ransac.inlier_threshold)
     if begin_with is not None:
-        before = getattr(begin_with.regressor, "name", "fast")
-        if before != config.network:
+        if begin_with.method != config.network:
             msg = (
-                f"scene '{begin_with.name}' was mapped with method {before}, not"
+                f"scene '{begin_with.name}' was mapped with method {begin_with.method}, not"
                 f" {config.network}: train it with --stage init or all first"
             )
             raise ConfigError(msg)
