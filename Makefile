@@ -24,7 +24,7 @@ lint: setup ## ruff and mypy
 	@$(ENV) && ruff check . && ruff format --check . && mypy
 
 bench: setup ## measurements that are too long for tests, beside other software
-	@$(ENV) && python3 -m bench.ransac
+	@$(ENV) && python3 -m bench.ransac && python3 -m bench.query_speed
 
 studies: setup ## the questions of the DSAC papers asked small, written to docs/results.md: 45 minutes on one core
 	@$(ENV) && python3 -m bench.studies all

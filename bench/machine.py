@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread for everything, and what it ran on."""
+"""How many threads for everything, and what it ran on."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ _DISTRIBUTIONS = {
     "opencv": "opencv-python-headless",
     "poselib": "poselib",
     "pycolmap": "pycolmap",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
 }
 
 
 def use_one_thread() -> None:
     """Call it before poselib and pycolmap are imported: they read the environment when loaded."""
+    use_threads(1)
+
+
+def use_threads(count: int) -> None:
+    """The same for more."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+        os.environ[name] = str(count)
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
 
 
 def describe() -> dict[str, object]:

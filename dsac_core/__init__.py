@@ -6,6 +6,7 @@ The public names load on first use, so that ``dsac --help`` does not wait for Py
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from dsac_core.geometry.camera import Camera
     from dsac_core.relocalizer import PoseEstimate, Relocalizer
     from dsac_core.scene.scene_map import SceneMap
+
+# OpenMP reads it when PyTorch loads it. By default threads spin while they wait for each other; as
+# soon as other programs want the cores too, that takes time from the thread that has the work: a
+# pose on two threads then takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 __all__ = ["Camera", "PoseEstimate", "Relocalizer", "SceneMap", "__version__"]

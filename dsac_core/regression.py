@@ -80,7 +80,9 @@ class FeatureRegressor:
         """See ``Regressor``."""
         started = time.perf_counter()
         image, camera = resize_to_focal_length(image, camera, self._scene.camera)
-        encoded = self._encoder(torch.from_numpy(to_gray(image)).to(self._device))
+        gray = torch.from_numpy(to_gray(image)).to(self._device)
+        gray_at = time.perf_counter()
+        encoded = self._encoder(gray)
         encoded_at = time.perf_counter()
         usable = encoded.reliability_N >= self._scene.calibration.min_reliability
         order = encoded.reliability_N.argsort(descending=True, stable=True)
@@ -90,7 +92,11 @@ class FeatureRegressor:
             points = self._head(encoded.features_NC[reliable])
         pixels = encoded.pixels_N2[reliable].cpu().double().numpy()
         ideal = torch.from_numpy(camera.undistort(pixels)).to(points)
-        timings = {"encode": encoded_at - started, "regress": time.perf_counter() - encoded_at}
+        timings = {
+            "gray": gray_at - started,
+            "encode": encoded_at - gray_at,
+            "regress": time.perf_counter() - encoded_at,
+        }
         return Regressed(
             ideal,
             points,

@@ -6,12 +6,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import torch
+from stand_in import KnowingNetwork, known_scene
+
+from dsac_core.data.frame import Frame
+from dsac_core.networks.coordinate_head import CoordinateHead, HeadConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 ROW = {"method", "input", "inliers", "noise", "ms_median", "t_median_cm", "t_p95_cm",
@@ -90,3 +97,95 @@ def test_a_method_that_is_not_installed_is_left_out(
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert "pycolmap" in out
+
+
+@pytest.fixture
+def query_speed(bench: Any) -> Any:
+    del bench  # for its path and threads
+    import bench.query_speed
+
+    return bench.query_speed
+
+
+class Here:
+    """In place of a process of its own, which takes seconds to start."""
+
+    def __init__(self, workers: int, context: object) -> None:
+        del workers, context
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def test_query_speed_of_a_small_map(
+    query_speed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = replace(known_scene(KnowingNetwork()), regressor=CoordinateHead(HeadConfig()))
+    images = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), dtype=np.uint8)
+    frames = [Frame("", 0.0, image, scene.camera, np.eye(4)) for image in images]
+    monkeypatch.setattr(query_speed, "_scene_and_frames", lambda _: (scene, frames))
+    monkeypatch.setattr(query_speed, "ProcessPoolExecutor", Here)
+    out = tmp_path / "query.json"
+    backends = ["torch float32", "torch bfloat16"]
+    options = ["--threads", "1", "--out", str(out), "--backends", *backends]
+    assert query_speed.main(options) == 0
+    written = json.loads(out.read_text())
+    assert written["frames"] == 4
+    assert written["machine"]["onnxruntime"]
+    assert [(row["threads"], row["backend"]) for row in written["rows"]] == [
+        (1, name) for name in backends
+    ]
+    for row in written["rows"]:
+        assert set(row) == set(query_speed.HEADING)
+        stages = sum(row[name] for name in query_speed.STAGES)
+        assert 0 < row["encode"] < stages < 2 * row["p95"], row
+
+
+def test_a_backend_that_is_not_installed_is_left_out(
+    query_speed: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = replace(query_speed.BACKENDS["openvino float32"], module="no_such")
+    monkeypatch.setitem(query_speed.BACKENDS, "openvino float32", gone)
+    assert query_speed._available(["torch float32", "openvino float32"]) == ["torch float32"]
+    assert capsys.readouterr().out == "openvino float32 is left out: no_such is not installed\n"
+
+
+def test_an_exported_backend_says_the_same(
+    query_speed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where an image has few cells. Here the networks pass the files by."""
+    import bench.query_backends
+
+    networks: dict[Path, torch.nn.Module] = {}
+
+    def write_onnx(network: torch.nn.Module, file: Path, *_: object) -> None:
+        networks[file] = network
+
+    def compile_(file: Path, threads: int) -> Any:
+        assert threads == 1
+
+        def run(value: np.ndarray) -> list[np.ndarray]:
+            out = networks[file](torch.from_numpy(value))
+            return [each.numpy() for each in (out if isinstance(out, tuple) else (out,))]
+
+        return run
+
+    monkeypatch.setattr(bench.query_backends, "write_onnx", write_onnx)
+    head = CoordinateHead(HeadConfig()).requires_grad_(requires_grad=False)
+    scene = replace(known_scene(KnowingNetwork()), regressor=head)
+    image = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
+    exported = bench.query_backends._exported(compile_, "torch")
+    points = [
+        backend.make(scene, tmp_path, 1)._regressor(image, scene.camera, None).points_N3
+        for backend in (query_speed.BACKENDS["torch float32"], exported)
+    ]
+    assert points[0].shape == (48, 3)
+    torch.testing.assert_close(points[1], points[0], atol=1e-4, rtol=0)

@@ -8,10 +8,16 @@ import os
 import sys
 
 from dsac_core import __version__
-from dsac_core.cli import evaluate, info, office, train
+from dsac_core.cli import evaluate, export, info, office, train
 from dsac_core.errors import DsacError
 
-COMMANDS = {"train": train, "evaluate": evaluate, "info": info, "office": office}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "info": info,
+    "export": export,
+    "office": office,
+}
 USAGE_ERROR = 2
 INTERRUPTED = 130
 

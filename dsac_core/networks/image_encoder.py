@@ -11,7 +11,12 @@ from torch import nn
 
 from dsac_core.geometry.grid import STRIDE, cell_centres
 from dsac_core.networks.precision import inference_dtype
-from dsac_core.networks.xfeat_encoder import load_xfeat_encoder, pad_to_alignment
+from dsac_core.networks.xfeat_encoder import (
+    CellFeatures,
+    XFeatEncoder,
+    load_xfeat_encoder,
+    pad_to_alignment,
+)
 
 
 class EncodedImage(NamedTuple):
@@ -25,11 +30,13 @@ class EncodedImage(NamedTuple):
 class ImageEncoder(nn.Module):
     """The frozen encoder on one device, in the fastest precision that the device has."""
 
-    def __init__(self, device: torch.device) -> None:
-        """Load the weights and move a copy of them to the device."""
+    def __init__(self, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        """Move a copy of the weights to the device, in ``dtype`` where one is asked for."""
         super().__init__()
-        self.dtype = inference_dtype(device)
-        self._encoder = copy.deepcopy(load_xfeat_encoder()).to(device, self.dtype)
+        self.dtype = dtype or inference_dtype(device)
+        encoder = copy.deepcopy(load_xfeat_encoder()).to(device, self.dtype)
+        # The order of memory in which convolutions are fastest.
+        self._encoder: XFeatEncoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def forward(self, gray_HW: torch.Tensor) -> EncodedImage:
@@ -37,13 +44,17 @@ class ImageEncoder(nn.Module):
 
         Cells are where the image is whole under them: floor(H / 8) rows of floor(W / 8).
         """
-        height, width = gray_HW.shape
-        rows, columns = height // STRIDE, width // STRIDE
         image = pad_to_alignment(gray_HW[None, None].to(torch.float32))
-        encoded = self._encoder(image)
-        features = encoded.features_BCHW[0, :, :rows, :columns]
-        return EncodedImage(
-            features.flatten(1).T.contiguous(),
-            encoded.reliability_BHW[0, :rows, :columns].flatten().float(),
-            cell_centres(rows, columns).to(gray_HW.device),
-        )
+        features_NC, reliability_N = cells_inside(self._encoder(image), *gray_HW.shape)
+        pixels_N2 = cell_centres(gray_HW.shape[0] // STRIDE, gray_HW.shape[1] // STRIDE)
+        return EncodedImage(features_NC, reliability_N.float(), pixels_N2.to(gray_HW.device))
+
+
+def cells_inside(
+    encoded: CellFeatures, height: int, width: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features [N x C] and reliability [N] of the cells of one image that are whole inside it."""
+    rows, columns = height // STRIDE, width // STRIDE
+    # Channels come last in memory, so this copies nothing where the width is aligned.
+    features_NC = encoded.features_BCHW[0, :, :rows, :columns].permute(1, 2, 0).flatten(0, 1)
+    return features_NC.contiguous(), encoded.reliability_BHW[0, :rows, :columns].flatten()
