@@ -17,18 +17,33 @@ if TYPE_CHECKING:
     from dsac_core.geometry.camera import Camera
 
 
+MEASURED_DEPTH_TOLERANCE = 0.1  # of a depth sensor, as a share of the depth
+
+
 class CellBatch(NamedTuple):
     """Cells with the geometry of the image that each comes from."""
 
     features_BC: torch.Tensor
     pixels_B2: torch.Tensor  # in the ideal pinhole image
     depth_B: torch.Tensor  # metres, 0 where unknown
+    depth_tolerance_B: torch.Tensor  # as a share of the depth: how exact it is
     intrinsics_B4: torch.Tensor  # fx, fy, cx, cy
     cam_T_world_B34: torch.Tensor
 
 
+class ImageCells(NamedTuple):
+    """The cells of one image."""
+
+    features_NC: torch.Tensor
+    pixels_N2: torch.Tensor
+    depth_N: torch.Tensor
+    intrinsics_4: torch.Tensor
+    cam_T_world_34: torch.Tensor
+
+
 @dataclass(frozen=True)
 class _Image:
+    rows: slice
     intrinsics_4: torch.Tensor
     cam_T_world_34: torch.Tensor
 
@@ -43,6 +58,7 @@ class CellBuffer:
         self._features = torch.empty(capacity, channels, dtype=dtype, device=device)
         self._pixels = torch.empty(capacity, 2, device=device)
         self._depth = torch.zeros(capacity, device=device)
+        self._depth_tolerance = torch.zeros(capacity, dtype=torch.float16, device=device)
         self._image_of = torch.empty(capacity, dtype=torch.int32, device=device)
         self._images: list[_Image] = []
         self._geometry: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -53,6 +69,30 @@ class CellBuffer:
         """How many cells fit."""
         return len(self._pixels)
 
+    @property
+    def images(self) -> int:
+        """How many images the cells are from."""
+        return len(self._images)
+
+    def image(self, number: int) -> ImageCells:
+        """The cells of an image, in the order in which they were added."""
+        image = self._images[number]
+        return ImageCells(
+            self._features[image.rows],
+            self._pixels[image.rows],
+            self._depth[image.rows],
+            image.intrinsics_4.to(self._pixels),
+            image.cam_T_world_34.to(self._pixels),
+        )
+
+    def set_depth(
+        self, number: int, cells_K: torch.Tensor, depth_K: torch.Tensor, tolerance: float
+    ) -> None:
+        """Say how deep some cells of an image are, metres, and how exact that is, as a share."""
+        rows = self._images[number].rows.start + cells_K.to(self._depth.device)
+        self._depth[rows] = depth_K.to(self._depth)
+        self._depth_tolerance[rows] = tolerance
+
     def add_image(
         self,
         features_NC: torch.Tensor,
@@ -60,6 +100,7 @@ class CellBuffer:
         depth_N: torch.Tensor | None,
         camera: Camera,
         world_T_cam: NDArray[np.float64],
+        depth_tolerance: float = MEASURED_DEPTH_TOLERANCE,
     ) -> None:
         """Add cells of one image; what does not fit is left out."""
         kept = min(len(features_NC), self.capacity - self.size)
@@ -68,10 +109,11 @@ class CellBuffer:
         self._pixels[rows] = pixels_N2[:kept]
         if depth_N is not None:
             self._depth[rows] = depth_N[:kept]
+            self._depth_tolerance[rows] = depth_tolerance
         self._image_of[rows] = len(self._images)
         intrinsics = torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy])
         cam_T_world = torch.from_numpy(invert(world_T_cam)[:3]).float()
-        self._images.append(_Image(intrinsics, cam_T_world))
+        self._images.append(_Image(rows, intrinsics, cam_T_world))
         self._geometry = None
         self.size += kept
 
@@ -95,6 +137,7 @@ class CellBuffer:
             self._features[rows],
             self._pixels[rows],
             self._depth[rows],
+            self._depth_tolerance[rows].float(),
             intrinsics[image],
             cam_T_world[image],
         )

@@ -24,7 +24,6 @@ class CoordinateLossConfig:
     max_depth: float = 1000.0  # metres
     max_reprojection_error: float = 100.0  # px
     heuristic_depth: float = 2.5  # metres: where a cell without depth is pulled while invalid
-    depth_tolerance: float = 0.1  # of the measured depth: beyond it the measurement pulls
     pull: float = 0.3  # weight of the pull on invalid predictions
     clamp_start: float = 50.0  # px, where the soft clamp sets in at the start of training
     clamp_end: float = 1.0  # px, at its end
@@ -63,9 +62,9 @@ def coordinate_loss(
     """Mean loss in px over a batch of cells, and the share of them that are valid.
 
     A prediction is valid if it lies in front of its camera (at most ``max_depth``), reprojects
-    within ``max_reprojection_error`` and, where depth was measured, agrees with it. A valid one
+    within ``max_reprojection_error`` and, where depth is known, agrees with it. A valid one
     pays its softly clamped reprojection error, with a clamp that tightens with ``progress``. Any
-    other one is pulled to the point on its ray at the measured or the heuristic depth (as in
+    other one is pulled to the point on its ray at the known or the heuristic depth (as in
     Eq. 15 and 17), by the distance to it times focal length over depth: as pixels, so that
     neither kind of cell drowns the other.
 
@@ -93,7 +92,7 @@ def coordinate_loss(
             & (depth[:, 0] < config.max_depth)
             & (error < config.max_reprojection_error)
         )
-        valid &= (distance < config.depth_tolerance * batch.depth_B) | ~known
+        valid &= (distance < batch.depth_tolerance_B * batch.depth_B) | ~known
     pull = config.pull * distance * focal[:, 0] / target_depth[:, 0]
     loss = torch.where(valid, soft_clamp(error, config.clamp_at(progress)), pull)
     return loss.mean(), valid.float().mean()

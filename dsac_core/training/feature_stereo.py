@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth of training cells from colour and poses alone: a plane sweep over frozen features.
+
+A reprojection loss leaves the depth of a cell open until views from elsewhere have pinned it, and
+views beyond the walk never come. But the encoder's features of two views of one point are alike
+already, before anything is trained. So each cell is moved along its ray (Collins, "A space-sweep
+approach to true multi-image matching", CVPR 1996), and where its feature agrees with what several
+other images show there, and nowhere else, that is its depth. It is good to some ten percent: enough
+to say which predictions are valid, and where to pull the others.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from dsac_core.errors import ConfigError
+from dsac_core.progress import silent
+from dsac_core.training.stereo_views import StereoViews, inverse_depths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dsac_core.progress import Progress
+    from dsac_core.training.cell_buffer import CellBuffer
+
+_LADDER_IMAGES = 12  # that try each length of baseline, to find the depth of a scene
+_LADDER_PARALLAX = (0.02, 0.5)  # baseline over depth, the range of depths tried with each
+_MOST_LADDER_CELLS = 400  # of each of these images
+_RANGE_QUANTILES = (0.02, 0.98)  # of the depths found that way
+_RANGE_MARGIN = 1.5  # a factor, beyond these quantiles
+_FEWEST_FOUND = 50  # cells, for their depths to say something about the scene
+
+
+@dataclass(frozen=True)
+class StereoConfig:
+    """How depth is found, and when it is believed."""
+
+    neighbours: int = 4  # other images that a cell is compared with
+    hypotheses: int = 40  # depths, evenly spaced in inverse depth
+    parallax: float = 0.15  # baseline over depth that is wanted of a neighbour
+    min_similarity: float = 0.6  # cosine, the mean over the neighbours
+    min_lead: float = 0.05  # over any other depth that is not beside it
+    tolerance: float = 0.25  # of the depth: a prediction farther from it is not valid
+    max_cells: int = 1_200_000  # whose depth is sought, evenly over the images
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        for name in ("neighbours", "hypotheses", "parallax", "tolerance", "max_cells"):
+            if not getattr(self, name) > 0:
+                msg = f"stereo.{name} must be above zero, got {getattr(self, name)}"
+                raise ConfigError(msg)
+
+
+@dataclass(frozen=True)
+class StereoSummary:
+    """What the sweep found."""
+
+    typical_depth: float | None  # metres, the median; None if too little was found
+    share: float  # of the cells that have a depth now which had none
+
+
+def estimate_depth(
+    cells: CellBuffer,
+    config: StereoConfig,
+    generator: torch.Generator,
+    *,
+    late: Callable[[], bool] = lambda: False,
+    progress: Progress = silent,
+) -> StereoSummary:
+    """Give cells without measured depth an estimated one, where it is clear.
+
+    Nothing is assumed of the size of the scene: the range of depths follows from the recording.
+
+    Args:
+        cells: The cells of all images; their depth is filled in.
+        config: The settings.
+        generator: On the CPU, chooses the cells where there are more than ``max_cells``.
+        late: Asked before each image; once true, the images left over go without.
+        progress: Is told how far it is.
+    """
+    views = StereoViews(cells)
+    found = _depths_of_scene(views, config, generator)
+    if found is None:
+        return StereoSummary(None, 0.0)
+    low, high = torch.quantile(found, found.new_tensor(_RANGE_QUANTILES)).tolist()
+    typical = float(found.median())
+    depths = inverse_depths(low / _RANGE_MARGIN, high * _RANGE_MARGIN, config.hypotheses)
+    per_image = max(1, config.max_cells // max(1, cells.images))
+    filled = 0
+    order = torch.randperm(cells.images, generator=generator).tolist()
+    for number, image in enumerate(order):
+        if late():
+            break
+        neighbours = views.neighbours(image, config.parallax * typical, config.neighbours)
+        unknown = torch.nonzero(~(cells.image(image).depth_N > 0))[:, 0]
+        sought = unknown[torch.randperm(len(unknown), generator=generator)[:per_image]]
+        depth, clear = _clear_depth(views, image, neighbours, sought, depths, config)
+        cells.set_depth(image, sought[clear], depth[clear], config.tolerance)
+        filled += int(clear.sum())
+        if number % 10 == 0 or number + 1 == len(order):
+            detail = f"image {number + 1}/{len(order)}, scene at {typical:.1f} m"
+            progress("estimating depth", (number + 1) / len(order), detail)
+    return StereoSummary(typical, filled / max(1, cells.size))
+
+
+def _depths_of_scene(
+    views: StereoViews, config: StereoConfig, generator: torch.Generator
+) -> torch.Tensor | None:
+    """Depths of some cells, metres, by the length of baseline at which most are clear."""
+    count = views.cells.images
+    images = torch.randperm(count, generator=generator)[:_LADDER_IMAGES].tolist()
+    best: torch.Tensor | None = None
+    baseline = views.extent() / 2
+    while baseline > 0 and baseline >= views.smallest_step():
+        nearest, farthest = (baseline / parallax for parallax in reversed(_LADDER_PARALLAX))
+        depths = inverse_depths(nearest, farthest, config.hypotheses)
+        found = []
+        for image in images:
+            neighbours = views.neighbours(image, baseline, config.neighbours)
+            rows = torch.randperm(len(views.cells.image(image).depth_N), generator=generator)
+            sought = rows[:_MOST_LADDER_CELLS].sort().values
+            depth, clear = _clear_depth(views, image, neighbours, sought, depths, config)
+            found.append(depth[clear])
+        together = torch.cat(found)
+        if best is None or len(together) > len(best):
+            best = together
+        baseline /= math.sqrt(2.0)
+    return best if best is not None and len(best) >= _FEWEST_FOUND else None
+
+
+def _clear_depth(
+    views: StereoViews,
+    image: int,
+    neighbours: list[int],
+    sought_N: torch.Tensor,
+    inverse_depth_S: torch.Tensor,
+    config: StereoConfig,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The depth [N] at which each cell agrees best, and whether [N] that is clear."""
+    if len(neighbours) < 2 or len(sought_N) == 0:
+        nothing = torch.zeros(len(sought_N), device=views.device)
+        return nothing, nothing > 0
+    similarity_NS = views.similarity(image, neighbours, sought_N, inverse_depth_S)
+    best, at = similarity_NS.max(dim=1)
+    steps = torch.arange(len(inverse_depth_S), device=views.device)
+    beside = (steps - at[:, None]).abs() <= 3
+    elsewhere = similarity_NS.masked_fill(beside, -1.0).amax(dim=1)
+    inside = (at > 0) & (at < len(inverse_depth_S) - 1)
+    clear = inside & (best > config.min_similarity) & (best - elsewhere > config.min_lead)
+    return 1.0 / inverse_depth_S.to(views.device)[at], clear

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of a recording as cells with features, to be looked up where others' rays pass."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from dsac_core.geometry.grid import STRIDE
+
+if TYPE_CHECKING:
+    from dsac_core.training.cell_buffer import CellBuffer
+
+DESCRIPTOR_CHANNELS = 64  # the fused ones, with which XFeat matches
+_TURN_SCALE = math.radians(20.0)  # such a turn costs as much as a baseline e times too long
+_WORST_COST = 2.0  # beyond it an image is no neighbour
+_FULL = 0.5  # share of the lookup's places that hold a cell where places are as large as cells
+
+
+def inverse_depths(nearest: float, farthest: float, count: int) -> torch.Tensor:
+    """``count`` inverse depths [S], 1/m, evenly spaced from that of the farthest on."""
+    return torch.linspace(1.0 / farthest, 1.0 / nearest, count)
+
+
+class StereoViews:
+    """Poses of all images, and where each has which cell."""
+
+    def __init__(self, cells: CellBuffer) -> None:
+        """Index the cells by where they are seen."""
+        self.cells = cells
+        self._images = [cells.image(number) for number in range(cells.images)]
+        self.device = self._images[0].pixels_N2.device
+        cam_T_world = torch.stack([image.cam_T_world_34 for image in self._images])
+        self._rotation_M33 = cam_T_world[:, :, :3]
+        self._translation_M3 = cam_T_world[:, :, 3]
+        self._centre_M3 = -(self._rotation_M33.mT @ self._translation_M3[..., None])[..., 0]
+        self._axis_M3 = self._rotation_M33[:, 2]
+        pixels = torch.cat([image.pixels_N2 for image in self._images])
+        self._corner_2 = pixels.amin(dim=0)
+        extent_2 = pixels.amax(dim=0) - self._corner_2
+        area = float((extent_2 / STRIDE + 1.0).prod())
+        usual = float(torch.tensor([len(image.pixels_N2) for image in self._images]).median())
+        self._pitch = STRIDE * max(1.0, math.sqrt(_FULL * area / max(usual, 1.0)))
+        columns, rows = (int(side / self._pitch + 1.5) for side in extent_2.tolist())
+        self._grid = (rows, columns)
+        self._lookups = [self._lookup(image.pixels_N2) for image in self._images]
+
+    def _places(self, pixels_2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The place in a lookup [...] of pixels [... x 2], and whether there is one."""
+        rows, columns = self._grid
+        at = ((pixels_2 - self._corner_2) / self._pitch).round()
+        column, row = at[..., 0], at[..., 1]
+        inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        place = torch.where(inside, row * columns + column, at.new_zeros(()))
+        return place.long(), inside
+
+    def _lookup(self, pixels_N2: torch.Tensor) -> torch.Tensor:
+        """Which cell is at each place, -1 for none."""
+        lookup = torch.full((math.prod(self._grid),), -1, device=self.device)
+        place, _ = self._places(pixels_N2)
+        lookup[place] = torch.arange(len(pixels_N2), device=self.device)
+        return lookup
+
+    def extent(self) -> float:
+        """Diagonal of the box around the cameras, metres."""
+        return float((self._centre_M3.amax(dim=0) - self._centre_M3.amin(dim=0)).norm())
+
+    def smallest_step(self) -> float:
+        """A baseline, metres, that is short even from one image to the next."""
+        steps = (self._centre_M3[1:] - self._centre_M3[:-1]).norm(dim=1)
+        return max(float(steps.median()), 1e-3 * self.extent()) if len(steps) else math.inf
+
+    def neighbours(self, image: int, baseline: float, count: int) -> list[int]:
+        """Images that look the same way from about ``baseline`` metres beside, on various sides."""
+        length = (self._centre_M3 - self._centre_M3[image]).norm(dim=1)
+        turn = (self._axis_M3 @ self._axis_M3[image]).clamp(-1.0, 1.0).acos()
+        cost = (length.clamp_min(1e-9) / baseline).log().abs() + turn / _TURN_SCALE
+        cost[image] = torch.inf
+        crowded = cost.clone()
+        chosen: list[int] = []
+        for _ in range(min(count, len(cost) - 1)):
+            best = int(crowded.argmin())
+            if not float(cost[best]) < _WORST_COST:
+                break
+            chosen.append(best)
+            apart = (self._centre_M3 - self._centre_M3[best]).norm(dim=1)
+            crowded += torch.exp(-((2.0 * apart / baseline) ** 2))
+            crowded[best] = torch.inf
+        return chosen
+
+    def similarity(
+        self,
+        image: int,
+        neighbours: list[int],
+        sought_N: torch.Tensor,
+        inverse_depth_S: torch.Tensor,
+    ) -> torch.Tensor:
+        """How alike cells are to what other images show at each depth.
+
+        Args:
+            image: Whose cells.
+            neighbours: The other images.
+            sought_N: Which of its cells.
+            inverse_depth_S: Along the optical axis, 1/m.
+
+        Returns:
+            Mean cosine [N x S] over the neighbours that show the place; -1 where fewer than two do.
+        """
+        own = self._images[image]
+        sought_N = sought_N.to(self.device)
+        inverse_S = inverse_depth_S.to(self.device)
+        focal, principal = own.intrinsics_4[:2], own.intrinsics_4[2:]
+        ray = functional.pad((own.pixels_N2[sought_N] - principal) / focal, (0, 1), value=1.0)
+        feature = self._descriptors(image)[sought_N]
+        total = torch.zeros(len(sought_N), len(inverse_S), device=self.device)
+        seen = torch.zeros_like(total)
+        for other in neighbours:
+            turn = self._rotation_M33[other] @ self._rotation_M33[image].T
+            shift = self._translation_M3[other] - turn @ self._translation_M3[image]
+            point = (ray @ turn.T)[:, None] + shift * inverse_S[:, None]  # times inverse depth
+            in_front = point[..., 2] > 1e-6
+            planar = point[..., :2] / point[..., 2:].clamp_min(1e-6)
+            intrinsics = self._images[other].intrinsics_4
+            place, inside = self._places(planar * intrinsics[:2] + intrinsics[2:])
+            cell = self._lookups[other][place]
+            there = in_front & inside & (cell >= 0)
+            features = self._descriptors(other)[cell.clamp_min(0)]
+            alike = torch.einsum("nsc,nc->ns", features, feature).float()
+            total += torch.where(there, alike, 0.0)
+            seen += there
+        return torch.where(seen >= 2, total / seen.clamp_min(1.0), -1.0)
+
+    def _descriptors(self, image: int) -> torch.Tensor:
+        """Unit vectors [N x 64], in bfloat16 where the features are, else in float32."""
+        features = self._images[image].features_NC[:, :DESCRIPTOR_CHANNELS]
+        unit = functional.normalize(features.float(), dim=1)
+        return unit.to(torch.bfloat16) if features.dtype == torch.bfloat16 else unit
