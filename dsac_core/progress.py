@@ -29,6 +29,7 @@ class ConsoleProgress:
         """Start the clock."""
         self._stage = ""
         self._stage_started = 0.0
+        self._stage_began_at = 0.0  # fraction: more than 0 where training is resumed
         self._written = -float("inf")
 
     def __call__(self, stage: str, fraction: float, detail: str = "") -> None:
@@ -37,15 +38,17 @@ class ConsoleProgress:
         terminal = sys.stderr.isatty()
         if stage != self._stage:
             self._stage, self._stage_started = stage, now
+            self._stage_began_at = fraction
             self._written = -float("inf")
         interval = _TERMINAL_INTERVAL if terminal else _LOG_INTERVAL
         if fraction < 1.0 and now - self._written < interval:
             return
         self._written = now
         elapsed = now - self._stage_started
-        timing = f"{elapsed:.0f} s"
-        if 0.0 < fraction < 1.0:
-            timing += f", {elapsed * (1.0 - fraction) / fraction:.0f} s left"
+        timing = in_words(elapsed)
+        progressed = fraction - self._stage_began_at
+        if progressed > 0.0 and fraction < 1.0:
+            timing += f", {in_words(elapsed * (1.0 - fraction) / progressed)} left"
         line = f"{stage}: {fraction:4.0%} ({timing}) {detail}".rstrip()
         if terminal:
             sys.stderr.write(f"\r\x1b[K{line}" + ("\n" if fraction >= 1.0 else ""))
@@ -54,3 +57,17 @@ class ConsoleProgress:
         sys.stderr.flush()
         if fraction >= 1.0:
             self._stage = ""
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people: ``7 s``, ``12 min 05 s``, ``3 h 40 min``, ``2 d 04 h``."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(whole / 60)
+    if minutes < 2880:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    hours = round(minutes / 60)
+    return f"{hours // 24} d {hours % 24:02} h"

@@ -16,17 +16,21 @@ from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.ransac.config import RansacConfig
 from dsac_core.ransac.estimate import RansacResult, estimate_poses
 from dsac_core.regression import make_regressor
+from dsac_core.scene.confidence import Evidence, position_deviation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsac_core.geometry.camera import Camera
+    from dsac_core.ransac.correspondences import Correspondences
     from dsac_core.scene.scene_map import Calibration, SceneMap
 
 DEFAULT_RANSAC = RansacConfig(robust_scale=3.0)
 DEFAULT_DEPTH_RANSAC = RansacConfig(inlier_threshold=0.1, robust_scale=0.03)
 _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewer are
 _LEAST_PIXELS = 0.5  # thresholds in px are larger, those in metres smaller
+_BLOCKS = 4  # along each side of an image, to see how inliers are spread
+_LEAST_IN_BLOCK = 3  # inliers
 _LEAST_SHARE_WITH_DEPTH = 0.1  # of the cells: with less, colour says more
 
 
@@ -41,7 +45,9 @@ class PoseEstimate:
     correspondences: int
     score: float  # soft inlier count over correspondences, in [0, 1]
     reason: str  # in words
-    support: float = 0.0  # share of the cells that agree: what "localized" is decided by
+    support: float = 0.0  # share of the cells that agree
+    spread: float = 0.0  # share of the image's blocks that hold agreeing cells
+    confidence: float = 0.0  # probability that the pose is within 10 cm and 5 degrees
     timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
 
 
@@ -129,7 +135,8 @@ class Relocalizer:
             result = estimate_poses(correspondences, ransac, generator, scorer=scorer)
         timings = {**regressed.timings, "ransac": time.perf_counter() - regressed_at}
         count = int(correspondences.count_B[0])
-        estimate = self._judge(result, calibration, count, regressed.cells, timings)
+        spread = _spread(correspondences, result, regressed.camera)
+        estimate = self._judge(result, calibration, count, regressed.cells, spread, timings)
         return replace(estimate, reason=f"{estimate.reason}; {remark}") if remark else estimate
 
     def _judge(
@@ -138,6 +145,7 @@ class Relocalizer:
         calibration: Calibration,
         count: int,
         cells: int,
+        spread: float,
         timings: dict[str, float],
     ) -> PoseEstimate:
         if not result.found_B[0]:
@@ -146,25 +154,41 @@ class Relocalizer:
         inliers = int(result.inliers_BN[0].sum())
         # A few cells soon agree by chance, so an image of little texture does not gain by it.
         support = inliers / max(count, _LEAST_SHARE_OF_CELLS * cells)
-        needed = calibration.min_support
-        covariance = result.covariance_B66[0].cpu().numpy() * calibration.covariance_scale
+        covariance = calibration.honest(result.covariance_B66[0].cpu().numpy())
+        evidence = Evidence(support, spread, position_deviation(covariance))
+        confidence = calibration.confidence_in(evidence)
         reason = f"{inliers} of {count} usable cells agree"
-        if support < needed:
-            reason += f": support {support:.0%}, the map asks for {needed:.0%}"
+        if support < calibration.min_support:
+            reason += f": support {support:.0%}, the map asks for {calibration.min_support:.0%}"
+        elif confidence < calibration.min_confidence:
+            wanted = calibration.min_confidence
+            reason += f": confidence {confidence:.2f}, the map asks for {wanted:.2f}"
         cam_T_scene = np.eye(4)
         cam_T_scene[:3] = result.cam_T_world_B34[0].double().cpu().numpy()
         map_T_scene = self.scene.map_T_scene
         return PoseEstimate(
             world_T_cam=map_T_scene @ invert(cam_T_scene),
             covariance=rotate_covariance(covariance, map_T_scene[:3, :3]),
-            localized=support >= needed,
+            localized=calibration.localizes(evidence),
             inliers=inliers,
             correspondences=count,
             score=float(result.score_B[0]) / count,
             reason=reason,
             support=support,
+            spread=spread,
+            confidence=confidence,
             timings=timings,
         )
+
+
+def _spread(correspondences: Correspondences, result: RansacResult, camera: Camera) -> float:
+    """Share of the image's blocks that hold a few inliers: of a chance fit they lie together."""
+    pixels = correspondences.pixels_BN2[0][result.inliers_BN[0]].cpu().double().numpy()
+    corner, size = np.array([camera.cx, camera.cy]), np.array([camera.width, camera.height])
+    share = (pixels + corner) / size
+    column, row = np.clip((share * _BLOCKS).astype(int), 0, _BLOCKS - 1).T
+    held = np.bincount(_BLOCKS * row + column, minlength=_BLOCKS**2)
+    return float(np.mean(held >= _LEAST_IN_BLOCK))
 
 
 def _default_ransac(scene: SceneMap) -> RansacConfig:

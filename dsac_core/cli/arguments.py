@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dsac_core.data.bag_topics import BagTopics
     from dsac_core.data.frame import Dataset
 
 TOPIC_ROLES = {
@@ -18,9 +19,15 @@ TOPIC_ROLES = {
 }
 
 
-def add_dataset_arguments(parser: argparse.ArgumentParser, default_split: str) -> None:
-    """The recording, its split, and topics where it is a bag."""
-    parser.add_argument("dataset", type=Path, help="a rosbag2 or a 7-Scenes folder")
+def add_dataset_arguments(
+    parser: argparse.ArgumentParser, default_split: str, *, several: bool = False
+) -> None:
+    """The recording, or one or more, its split, and topics where it is a bag."""
+    kinds = "a rosbag2 or a 7-Scenes folder"
+    if several:
+        parser.add_argument("dataset", type=Path, nargs="+", help=f"{kinds}; or several of a place")
+    else:
+        parser.add_argument("dataset", type=Path, help=kinds)
     parser.add_argument("--split", default=default_split, help="of a recording that has splits")
     topics = parser.add_argument_group("topics of a bag (found by type where there is one choice)")
     for role, help_text in TOPIC_ROLES.items():
@@ -56,11 +63,16 @@ def limit_threads(args: argparse.Namespace) -> None:
 
 def open_from_arguments(args: argparse.Namespace) -> Dataset:
     """The recording that the arguments name."""
-    from dsac_core.data.bag_topics import BagTopics
     from dsac_core.data.open_dataset import open_dataset
 
-    topics = {role: getattr(args, f"{role}_topic", None) for role in TOPIC_ROLES}
-    return open_dataset(args.dataset, BagTopics(**topics))
+    return open_dataset(args.dataset, topics_from_arguments(args))
+
+
+def topics_from_arguments(args: argparse.Namespace) -> BagTopics:
+    """The topics that the arguments name."""
+    from dsac_core.data.bag_topics import BagTopics
+
+    return BagTopics(**{role: getattr(args, f"{role}_topic", None) for role in TOPIC_ROLES})
 
 
 def positive_int(text: str) -> int:

@@ -66,7 +66,6 @@ def add_dense_options(parser: argparse.ArgumentParser) -> None:
     option("--max-frames", "at most, spread evenly (10000)", type=positive_int, metavar="N")
     option("--no-augmentation", "show the images as they are", action="store_true")
     option("--float32", "no mixed precision in the stage init", action="store_true")
-    option("--resume", "go on after an interruption", action="store_true")
 
 
 def given_dense_options(args: argparse.Namespace) -> list[str]:

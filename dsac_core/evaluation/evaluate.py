@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dsac_core.errors import DatasetError
 from dsac_core.evaluation.metrics import FrameResult
 from dsac_core.geometry.pose import pose_error
+from dsac_core.geometry.pose_error import normalised_error_squared
 from dsac_core.progress import silent
 
 if TYPE_CHECKING:
@@ -43,13 +44,25 @@ def relocalize_all(
         started = time.perf_counter()
         estimate = relocalizer(frame.image, frame.camera, frame.depth)
         latency = time.perf_counter() - started
-        distance, angle = math.inf, math.inf
+        distance, angle, normalised_error = math.inf, math.inf, None
         if estimate.world_T_cam is not None:
             truth = relocalizer.scene.map_T_scene @ frame.world_T_cam
             distance, angle = pose_error(estimate.world_T_cam, truth)
+            if estimate.covariance is not None:
+                normalised_error = normalised_error_squared(
+                    estimate.world_T_cam, estimate.covariance, truth
+                )
         progress("evaluating", (index + 1) / count, f"frame {index + 1}/{count}")
         yield (
             frame,
             estimate,
-            FrameResult(frame.name, estimate.localized, distance, angle, latency),
+            FrameResult(
+                frame.name,
+                estimate.localized,
+                distance,
+                angle,
+                latency,
+                estimate.confidence,
+                normalised_error,
+            ),
         )

@@ -18,6 +18,7 @@ from dsac_core.files import replacing_directory, write_json
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import is_rigid
 from dsac_core.networks.coordinate_head import CoordinateHead
+from dsac_core.scene.confidence import Confidence, Evidence, by_support
 from dsac_core.scene.locate import HEADER_FILE, locate_scene
 from dsac_core.scene.stored_networks import (
     describe_networks,
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from dsac_core.networks.score_net import ScoreNet
     from dsac_core.scene.stored_networks import Regressor
 
-FORMAT_VERSION = 2  # the newest that can be read
-_FAST_MAP_VERSION = 1  # fast maps without depth can be read by the first version still
+FORMAT_VERSION = 3  # with confidence; older ones (2: networks of DSAC*, depth) are read too
 WEIGHTS_FILE = "map.safetensors"
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -45,10 +45,22 @@ class Calibration:
 
     min_reliability: float  # cells below it are not used, as in training
     min_support: float  # share of agreeing cells; below it a pose is "not localized"
-    covariance_scale: float  # makes the mean normalised error squared equal 6
+    covariance_scale: float  # of the inliers' covariance
+    translation_floor: float = 0.0  # metres, along each axis: no position is surer than this
+    rotation_floor: float = 0.0  # radians, about each axis
+    confidence: Confidence | None = None  # None: not learned, support alone decides
+    min_confidence: float = 0.5  # below it a pose is "not localized"
 
     def __post_init__(self) -> None:
         """Refuse what would make the map lie."""
+        if not 0 < self.min_confidence < 1:
+            msg = f"calibration: min_confidence must be in (0, 1), got {self.min_confidence}"
+            raise ConfigError(msg)
+        for name in ("translation_floor", "rotation_floor"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                msg = f"calibration: {name} must be zero or positive, got {value}"
+                raise ConfigError(msg)
         if not 0 <= self.min_reliability < 1:
             msg = f"calibration: min_reliability must be in [0, 1), got {self.min_reliability}"
             raise ConfigError(msg)
@@ -58,6 +70,20 @@ class Calibration:
         if not (np.isfinite(self.covariance_scale) and self.covariance_scale > 0):
             msg = f"calibration: covariance_scale must be positive, got {self.covariance_scale}"
             raise ConfigError(msg)
+
+    def honest(self, covariance_66: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Covariances [... x 6 x 6] (REP-103) of poses, from those that their inliers have."""
+        floor = np.repeat([self.translation_floor**2, self.rotation_floor**2], 3)
+        return self.covariance_scale * covariance_66 + np.diag(floor)
+
+    def localizes(self, evidence: Evidence) -> bool:
+        """Whether a pose is to be called localized."""
+        enough = evidence.support >= self.min_support
+        return enough and self.confidence_in(evidence) >= self.min_confidence
+
+    def confidence_in(self, evidence: Evidence) -> float:
+        """Probability that a pose is within 10 cm and 5 degrees."""
+        return (self.confidence or by_support(self.min_support))(evidence)
 
 
 @dataclass(frozen=True)
@@ -102,13 +128,13 @@ class SceneMap:
                 regressor=_frozen(regressor),
                 camera=_camera_from(header["camera"]),
                 bounds=_bounds_from(header["bounds"]),
-                calibration=Calibration(**header["calibration"]),
+                calibration=_calibration_from(header["calibration"]),
                 map_T_scene=_pose_from(header["map_T_scene"]),
                 training=dict(header["training"]),
                 scorer=None if scorer is None else _frozen(scorer),
                 depth_calibration=None
                 if depth_calibration is None
-                else Calibration(**depth_calibration),
+                else _calibration_from(depth_calibration),
             )
         except SceneMapError:
             raise
@@ -125,7 +151,7 @@ class SceneMap:
         """
         check_replaceable(folder)
         header = {
-            "format_version": self._format_version(),
+            "format_version": FORMAT_VERSION,
             "name": self.name,
             "frame_id": self.frame_id,
             **describe_networks(self.regressor, self.scorer),
@@ -140,10 +166,6 @@ class SceneMap:
         with replacing_directory(folder) as unfinished:
             save_file(stored_weights(self.regressor, self.scorer), unfinished / WEIGHTS_FILE)
             write_json(unfinished / HEADER_FILE, header)
-
-    def _format_version(self) -> int:
-        plain = isinstance(self.regressor, CoordinateHead) and self.depth_calibration is None
-        return _FAST_MAP_VERSION if plain else FORMAT_VERSION
 
 
 def check_replaceable(folder: Path) -> None:
@@ -184,6 +206,14 @@ def _frozen(network: _Network) -> _Network:
 
 def _camera_from(fields: dict[str, Any]) -> Camera:
     return Camera(**{**fields, "distortion": tuple(fields["distortion"])})
+
+
+def _calibration_from(fields: dict[str, Any]) -> Calibration:
+    """Maps of before format version 3 know neither floors nor confidence: the defaults."""
+    known = dict(fields)
+    if known.get("confidence") is not None:
+        known["confidence"] = Confidence(**known["confidence"])
+    return Calibration(**known)
 
 
 def _bounds_from(fields: dict[str, Any]) -> NDArray[np.float64]:

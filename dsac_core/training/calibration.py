@@ -5,14 +5,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.pose import pose_error
+from dsac_core.geometry.pose_error import pose_error_vector
 from dsac_core.relocalizer import Relocalizer
+from dsac_core.scene.confidence import (
+    USABLE_ROTATION,
+    USABLE_TRANSLATION,
+    Evidence,
+    position_deviation,
+)
+from dsac_core.training.fit_confidence import fit_confidence
+from dsac_core.training.fit_covariance import (
+    CheckedPose,
+    fit_covariance,
+    normalised_error_left_out,
+)
+from dsac_core.training.hard_views import hard_view, mirrored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +39,29 @@ if TYPE_CHECKING:
     from dsac_core.relocalizer import PoseEstimate
     from dsac_core.scene.scene_map import Calibration, SceneMap
 
-DEGREES_OF_FREEDOM = 6
-USABLE_TRANSLATION = 0.10  # metres: a pose this good is one to be called localized
-USABLE_ROTATION = math.radians(5.0)
 _LOWEST_SUPPORT = 0.05  # whatever the frames say, fewer agreeing cells are chance
+_MARGIN = 1.3  # of chance: few frames do not show the worst of it
 _HIGHEST_SUPPORT = 0.9
-_CLIPPED_NEES = 2000.0  # so that one wild pose does not decide the scale
-# Few held-out frames say little, so the scale starts as if some had been seen already: neighbouring
-# cells err together, which made residuals look some thirty times too certain in the rooms measured.
-_PRIOR_NEES = 30.0 * DEGREES_OF_FREEDOM
-_PRIOR_FRAMES = 3
+
+
+class _Check(NamedTuple):
+    """An estimate beside the truth."""
+
+    estimate: PoseEstimate
+    distance: float = math.inf  # metres; infinite without a pose, or where there is no truth
+    angle: float = math.inf  # radians
+    error: NDArray[np.float64] | None = None  # 6: as the covariance has it
+
+    @property
+    def right(self) -> bool:
+        return self.distance <= USABLE_TRANSLATION and self.angle <= USABLE_ROTATION
+
+    def evidence(self, calibration: Calibration) -> Evidence:
+        """With the certainty that ``calibration`` makes of the covariance."""
+        estimate, sigma = self.estimate, math.inf
+        if estimate.covariance is not None:
+            sigma = position_deviation(calibration.honest(estimate.covariance))
+        return Evidence(estimate.support, estimate.spread, sigma)
 
 
 def calibrate_map(
@@ -54,7 +81,7 @@ def calibrate_map(
     provisional = scene.calibration
     with_depth = [frame for frame in held_out if frame.depth is not None]
     relocalizer = Relocalizer(replace(scene, depth_calibration=provisional), device=str(device))
-    count = 2 * (len(held_out) + len(with_depth))
+    count = 3 * (len(held_out) + len(with_depth))
     done = 0
 
     def relocalize(frame: Frame, depth: NDArray[np.float32] | None) -> PoseEstimate:
@@ -76,9 +103,15 @@ def calibrate_map(
         )
         raise DatasetError(msg)
     # Colour alone that localized nothing is to be believed in the clearest cases only.
-    strict = replace(provisional, min_support=_HIGHEST_SUPPORT)
+    strict = replace(fit_covariance(provisional, []), min_support=_HIGHEST_SUPPORT)
     calibration, record = by_colour or (strict, {"held_out_localized_10cm_5deg": 0})
-    training = {**scene.training, "held_out_frames": len(held_out), **record}
+    finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    training = {
+        **scene.training,
+        "finished": finished,
+        "held_out_frames": len(held_out),
+        **record,
+    }
     if by_depth is not None:
         training |= {f"{key}_with_depth": value for key, value in by_depth[1].items()}
     return replace(
@@ -96,12 +129,13 @@ def calibrate(
 ) -> tuple[Calibration, dict[str, float]] | None:
     """Calibrate a map on frames that it was not trained on.
 
-    The threshold of "localized" lies between the support of good poses and that of the same
-    images seen in a mirror. A mirror image has everything that an image of this kind of place has,
-    except that no pose explains it; so it shows how many cells agree by chance.
+    Each is seen straight, once made harder, and in a mirror. A mirror image has everything that an
+    image of this kind of place has, except that no pose explains it; so it shows how many cells
+    agree by chance. The covariance is fitted to the straight views, the confidence to all.
 
     Args:
-        provisional: The calibration that ``relocalize`` works with; its scale must be one.
+        provisional: The calibration that ``relocalize`` works with; its scale must be one, its
+            floors zero.
         frames: Held-out frames.
         relocalize: Estimates the pose of a frame with the map.
 
@@ -109,46 +143,50 @@ def calibrate(
         The calibration, and the figures behind it for the map's record; None where no frame was
         localized well.
     """
-    good, by_chance, squared_errors = [], [], []
-    for frame in frames:
-        estimate = relocalize(frame)
-        by_chance.append(relocalize(mirrored(frame)).support)
-        if estimate.world_T_cam is None or estimate.covariance is None:
-            continue
-        if not np.isfinite(estimate.covariance).all():
-            continue
-        distance, angle = pose_error(estimate.world_T_cam, frame.world_T_cam)
-        if distance < USABLE_TRANSLATION and angle < USABLE_ROTATION:
-            good.append(estimate.support)
-            squared_errors.append(normalised_error_squared(estimate, frame.world_T_cam))
+    straight = [_check(relocalize(frame), frame) for frame in frames]
+    harder = [hard_view(frame, index) for index, frame in enumerate(frames)]
+    hard = [_check(relocalize(view), view) for view in harder]
+    mirrors = [_Check(relocalize(mirrored(frame))) for frame in frames]
+    good = [check for check in straight if check.right]
     if not good:
         return None
-    chance = max(float(np.max(by_chance)), _LOWEST_SUPPORT)
-    weak_good = float(np.quantile(good, 0.1))
-    # Nearer to chance (geometrically), for views farther from training agree less than these.
-    threshold = min(chance * max(weak_good / chance, 1.0) ** 0.2, _HIGHEST_SUPPORT)
-    nees = [*np.minimum(squared_errors, _CLIPPED_NEES), *[_PRIOR_NEES] * _PRIOR_FRAMES]
-    scale = float(np.mean(nees)) / DEGREES_OF_FREEDOM
+    poses = [CheckedPose(c.error, c.estimate.covariance) for c in good]  # type: ignore[arg-type]
+    calibration = fit_covariance(provisional, poses)
+    seen = [*straight, *hard, *mirrors]
+    confidence = fit_confidence(
+        [check.evidence(calibration) for check in seen], [check.right for check in seen]
+    )
+    chance = max(check.estimate.support for check in mirrors)
+    weak_good = float(np.quantile([check.estimate.support for check in good], 0.1))
+    # Where a place looks like its mirror image, chance is no measure.
+    least = max(min(_MARGIN * chance, 0.5 * weak_good), _LOWEST_SUPPORT)
+    calibration = replace(calibration, min_support=least, confidence=confidence)
+
+    def localized(checks: list[_Check]) -> int:
+        return sum(calibration.localizes(check.evidence(calibration)) for check in checks)
+
     record = {
+        "held_out_views": len(frames),
         "held_out_localized_10cm_5deg": len(good),
+        "held_out_localized": localized(straight),
+        "mirror_images_localized": localized(mirrors),
+        "held_out_normalised_error": round(normalised_error_left_out(provisional, poses), 2),
         "support_of_good_poses_q10": round(weak_good, 4),
-        "support_of_mirror_images_max": round(float(np.max(by_chance)), 4),
+        "support_of_mirror_images_max": round(chance, 4),
     }
-    return replace(provisional, min_support=threshold, covariance_scale=scale), record
+    distance = float(np.median([check.distance for check in straight]))
+    if math.isfinite(distance):
+        angle = float(np.median([check.angle for check in straight]))
+        record["held_out_median_cm"] = round(100.0 * distance, 2)
+        record["held_out_median_deg"] = round(math.degrees(angle), 2)
+    return calibration, record
 
 
-def normalised_error_squared(estimate: PoseEstimate, truth: NDArray[np.float64]) -> float:
-    """e^T C^-1 e of a pose with covariance: chi-square of six degrees of freedom if C is honest."""
-    assert estimate.world_T_cam is not None
-    assert estimate.covariance is not None
-    turn = Rotation.from_matrix(truth[:3, :3] @ estimate.world_T_cam[:3, :3].T).as_rotvec()
-    error = np.concatenate([truth[:3, 3] - estimate.world_T_cam[:3, 3], turn])
-    return float(error @ np.linalg.solve(estimate.covariance, error))
-
-
-def mirrored(frame: Frame) -> Frame:
-    """The frame as seen in a mirror: an image of this place that no pose explains."""
-    camera = replace(frame.camera, cx=frame.camera.width - 1 - frame.camera.cx)
-    image = np.ascontiguousarray(frame.image[:, ::-1])
-    depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[:, ::-1])
-    return replace(frame, image=image, camera=camera, depth=depth)
+def _check(estimate: PoseEstimate, frame: Frame) -> _Check:
+    if estimate.world_T_cam is None or estimate.covariance is None:
+        return _Check(estimate)
+    if not np.isfinite(estimate.covariance).all():
+        return _Check(replace(estimate, covariance=None))
+    distance, angle = pose_error(estimate.world_T_cam, frame.world_T_cam)
+    error = pose_error_vector(estimate.world_T_cam, frame.world_T_cam)
+    return _Check(estimate, distance, angle, error)

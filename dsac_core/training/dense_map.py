@@ -17,7 +17,7 @@ from dsac_core.progress import silent
 from dsac_core.scene.scene_map import Calibration, SceneMap
 from dsac_core.training.augmentation import NO_AUGMENTATION, augmented
 from dsac_core.training.calibration import calibrate_map
-from dsac_core.training.checkpoint import load_checkpoint
+from dsac_core.training.dense_state import DenseState
 from dsac_core.training.dense_trainer import DenseTrainer
 from dsac_core.training.posed_images import load_images
 from dsac_core.training.stages import Learner
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from dsac_core.data.frame import Dataset
     from dsac_core.progress import Progress
-    from dsac_core.training.checkpoint import Checkpoint
     from dsac_core.training.dense_config import DenseMapConfig
     from dsac_core.training.posed_images import PosedImage, PosedImages
 
@@ -71,7 +70,7 @@ def map_scene_densely(
         KeyboardInterrupt: The user pressed Ctrl-C; the checkpoint has all that was learned.
     """
     device = device or torch.device("cpu")
-    start = load_checkpoint(checkpoint_file, config) if resume and checkpoint_file else None
+    start = DenseState.load(checkpoint_file, config) if resume and checkpoint_file else None
     precision = _precision(config, device) if start is None else getattr(torch, start.precision)
     learner = _new_learner(config, device, precision, begin_with)
     recording = load_images(dataset, split, config, progress)
@@ -113,7 +112,7 @@ def _trained(
     device: torch.device,
     progress: Progress,
     checkpoint_file: Path | None = None,
-    start: Checkpoint | None = None,
+    start: DenseState | None = None,
 ) -> SceneMap:
     """Train, and put what was learned into a map with a provisional calibration."""
     config = learner.config

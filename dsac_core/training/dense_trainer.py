@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dsac_core.training.augmentation import augmented
-from dsac_core.training.checkpoint import Checkpoint, save_checkpoint
+from dsac_core.training.dense_state import DenseState
 from dsac_core.training.interrupt import deferred_interrupt
 from dsac_core.training.schedule import batch_indices, learning_rate, step_generator
 
@@ -42,13 +42,13 @@ class DenseTrainer:
         device: torch.device,
         progress: Progress,
         checkpoint_file: Path | None = None,
-        start: Checkpoint | None = None,
+        start: DenseState | None = None,
     ) -> None:
         """Begin at ``start``, with its weights; without it at the first stage."""
         self.learner, self.config = learner, learner.config
         self.images, self.device, self.progress = images, device, progress
         self._file = checkpoint_file
-        self._start = start or Checkpoint()
+        self._start = start or DenseState()
         if self._start.network is not None:
             learner.network.load_state_dict(self._start.network)
         if self._start.scorer is not None and learner.scorer is not None:
@@ -83,28 +83,28 @@ class DenseTrainer:
             return
         scorer = self.learner.scorer
         if finished:
-            checkpoint = Checkpoint(run.number + 1)
+            state = DenseState(run.number + 1)
         else:
-            checkpoint = Checkpoint(run.number, run.iteration, run.spent, loss=run.loss)
-            checkpoint.optimizer = run.optimizer.state_dict()
-        checkpoint.network = self.learner.network.state_dict()
-        checkpoint.scorer = None if scorer is None else scorer.state_dict()
-        checkpoint.precision = str(self.learner.precision).removeprefix("torch.")
-        checkpoint.record = self.record
-        save_checkpoint(self._file, checkpoint, self.config)
+            state = DenseState(run.number, run.iteration, run.spent, loss=run.loss)
+            state.optimizer = run.optimizer.state_dict()
+        state.network = self.learner.network.state_dict()
+        state.scorer = None if scorer is None else scorer.state_dict()
+        state.precision = str(self.learner.precision).removeprefix("torch.")
+        state.record = self.record
+        state.save(self._file, self.config)
 
 
 class _StageRun:
     """One stage under way."""
 
-    def __init__(self, trainer: DenseTrainer, number: int, start: Checkpoint) -> None:
+    def __init__(self, trainer: DenseTrainer, number: int, start: DenseState) -> None:
         self._trainer, self.number = trainer, number
         config = trainer.config
         self.name = config.stages[number]
         self._stage = config.stage(self.name)
         parameters = trainer.learner.parameters(self.name)
         self.optimizer = torch.optim.Adam(parameters, lr=self._stage.learning_rate)
-        begun = start if number == start.stage else Checkpoint(number)
+        begun = start if number == start.stage else DenseState(number)
         if begun.optimizer is not None:
             self.optimizer.load_state_dict(begun.optimizer)
         self.iteration, self.spent = begun.iteration, begun.seconds

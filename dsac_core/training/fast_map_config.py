@@ -28,6 +28,7 @@ class FastMapConfig:
     max_held_out: int = 40  # frames, however long the recording
     held_out_stretches: int = 4  # in so many runs of consecutive frames
     use_depth: bool = False  # supervise with depth where the recording has it
+    checkpoint_seconds: float = 30.0  # between checkpoints
     seed: int = 0
     head: HeadConfig = field(default_factory=HeadConfig)
     loss: CoordinateLossConfig = field(default_factory=CoordinateLossConfig)

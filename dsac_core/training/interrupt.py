@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# Starters of processes (torchrun, ros2 run) hand Ctrl-C on to those that had it already.
+_SAME_PRESS = 0.3  # seconds
 
 
 @contextmanager
@@ -21,16 +25,18 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    pressed = False
+    pressed: float | None = None
 
     def note(number: int, frame: Any) -> None:
         nonlocal pressed
-        if pressed:
+        now = time.monotonic()
+        if pressed is None:
+            pressed = now
+        elif now - pressed > _SAME_PRESS:
             raise KeyboardInterrupt
-        pressed = True
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: pressed
+        yield lambda: pressed is not None
     finally:
         signal.signal(signal.SIGINT, before)

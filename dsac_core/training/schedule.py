@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from dsac_core.training.dense_config import StageName
 
 
-def step_generator(seed: int, stage: StageName, iteration: int) -> torch.Generator:
+def step_generator(
+    seed: int, stage: StageName | Literal["fast"], iteration: int, worker: int = 0
+) -> torch.Generator:
     """The randomness of one step: a function of its number, so that it needs no checkpoint."""
-    number = {"init": 0, "score": 1, "e2e": 2}[stage]
+    number = {"init": 0, "score": 1, "e2e": 2, "fast": 3}[stage] + 4 * worker
     mixed = (seed * 1_000_003 + number) * 10_000_019 + iteration
     return torch.Generator().manual_seed(mixed % (2**63))
 

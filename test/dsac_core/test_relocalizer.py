@@ -15,7 +15,8 @@ from dsac_core.errors import CameraError
 from dsac_core.geometry.camera import Camera
 from dsac_core.networks.score_net import ScoreNet
 from dsac_core.relocalizer import PoseEstimate, Relocalizer
-from dsac_core.scene.scene_map import SceneMap
+from dsac_core.scene.confidence import Confidence, Evidence
+from dsac_core.scene.scene_map import Calibration, SceneMap
 
 CAMERA_LARGE = CAMERA.scaled(320, 240)
 BARREL = replace(
@@ -124,6 +125,64 @@ def test_each_kind_of_pose_has_its_calibration() -> None:
     scaled = replace(scene, depth_calibration=replace(CALIBRATION, covariance_scale=9.0))
     again = relocalize(scaled, depth=depth_image(CAMERA_LARGE))
     np.testing.assert_allclose(again.covariance, 9.0 * depth.covariance, rtol=1e-5)  # type: ignore[operator, arg-type]
+
+
+class LeftOnly(KnowingNetwork):
+    """Knows the left of the image; what it says of the rest is anywhere."""
+
+    share = 0.3
+
+    def forward(self, gray_B1HW: torch.Tensor) -> torch.Tensor:
+        points = super().forward(gray_B1HW)
+        wrong = points[..., int(self.share * points.shape[-1]) :]
+        wrong += 3.0 * torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0))
+        return points
+
+
+def test_confidence_is_the_maps_judgement_of_the_evidence() -> None:
+    confidence = Confidence(offset=0.5, support=1.0, spread=2.0, sigma=0.3)
+    calibration = Calibration(0.0, 0.05, 4.0, translation_floor=0.02, confidence=confidence)
+    scene = replace(
+        known_scene(LeftOnly(CAMERA_LARGE, TRUTH), CAMERA_LARGE), calibration=calibration
+    )
+    estimate = relocalize(scene)
+    assert error(estimate) < 0.02
+    assert estimate.support == pytest.approx(0.3, abs=0.02)
+    assert estimate.spread == 0.5  # two of four columns of blocks
+    assert estimate.covariance is not None
+    assert (np.diag(estimate.covariance)[:3] > 0.02**2).all()
+    sigma = float(np.sqrt(np.trace(estimate.covariance[:3, :3])))
+    evidence = Evidence(estimate.support, estimate.spread, sigma)
+    assert estimate.confidence == pytest.approx(confidence(evidence))
+    for wanted, localized in (
+        (0.9 * estimate.confidence, True),
+        (0.5 + estimate.confidence / 2, False),
+    ):
+        strict = replace(scene, calibration=replace(calibration, min_confidence=wanted))
+        again = relocalize(strict)
+        assert again.localized == localized
+        said = f": confidence {estimate.confidence:.2f}, the map asks for {wanted:.2f}"
+        assert again.reason.endswith(said) != localized
+    more = replace(scene, calibration=replace(calibration, min_support=0.4))
+    assert "the map asks for 40%" in relocalize(more).reason
+    assert not relocalize(more).localized
+
+
+def test_a_map_without_confidence_has_that_of_its_support() -> None:
+    estimate = relocalize(known())
+    assert estimate.support > 0.99
+    assert estimate.spread == 1.0
+    assert 0.9 < estimate.confidence < 1.0
+
+
+def test_no_pose_has_no_confidence() -> None:
+    class Nowhere(KnowingNetwork):
+        def forward(self, gray_B1HW: torch.Tensor) -> torch.Tensor:
+            return torch.full_like(super().forward(gray_B1HW), torch.nan)
+
+    estimate = relocalize(known_scene(Nowhere(CAMERA_LARGE, TRUTH), CAMERA_LARGE))
+    assert estimate.world_T_cam is None
+    assert (estimate.confidence, estimate.spread) == (0.0, 0.0)
 
 
 class Contrary(ScoreNet):

@@ -17,8 +17,8 @@ from dsac_core.networks.coordinate_network import CoordinateNetwork
 from dsac_core.networks.coordinate_networks import make_coordinate_network
 from dsac_core.networks.score_net import ScoreNet
 from dsac_core.progress import silent
-from dsac_core.training.checkpoint import load_checkpoint
 from dsac_core.training.dense_config import DenseMapConfig, StageConfig, StageName
+from dsac_core.training.dense_state import DenseState
 from dsac_core.training.dense_trainer import DenseTrainer
 from dsac_core.training.posed_images import PosedImage
 from dsac_core.training.stages import Learner
@@ -97,7 +97,7 @@ def train(learner: Learner, file: Path | None = None, **options: Any) -> DenseTr
 
 
 def resume(file: Path, learner: Learner, **options: Any) -> DenseTrainer:
-    return train(learner, file, start=load_checkpoint(file, learner.config), **options)
+    return train(learner, file, start=DenseState.load(file, learner.config), **options)
 
 
 def same(left: Any, right: Any, path: str = "") -> int:

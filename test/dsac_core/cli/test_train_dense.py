@@ -14,7 +14,6 @@ import pytest
 import torch
 from toy_scene import toy_recording
 
-from dsac_core.cli import train as train_module
 from dsac_core.cli.main import main
 from dsac_core.data.frame import ALL, Frame
 from dsac_core.scene.scene_map import Calibration, SceneMap
@@ -91,6 +90,8 @@ def error_of(code: int, capfd: pytest.CaptureFixture[str]) -> str:
     [
         (["--setting", "rgb"], "--setting needs a --method of DSAC*"),
         (["--method", "fast", "--float32"], "--float32 needs a --method of DSAC*"),
+        ([*TINY, "--val", "x"], "--val is for fast maps, not for --method dsacstar-tiny"),
+        ([*TINY, "--resume", "--replace"], "choose one of them"),
         ([*TINY, "--depth"], "with --method dsacstar-tiny use --setting rgbd"),
         ([*TINY, "--stage", "score"], "add --scoring scorenet"),
         ([*TINY, "--model", "room.ply"], "--model is for --setting rgb-model"),
@@ -149,16 +150,14 @@ def test_a_map_that_localizes_nothing_is_refused(
     assert "init.learning_rate was 0.0001, is 0.1" in error_of(train(bag, out, *other), capfd)
 
 
-@pytest.mark.usefixtures("believed")
 def test_a_fast_map_leaves_unfinished_training_alone(
-    bag: Path, out: Path, scene_map: SceneMap, monkeypatch: pytest.MonkeyPatch
+    bag: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out.parent.mkdir()
     kept(out).write_bytes(b"hours of work")
-    ready = replace(scene_map, training={"held_out_frames": 1})
-    monkeypatch.setattr(train_module, "_fast_map", lambda *_: ready)
-    assert train(bag, out, "--method", "fast") == 2  # --e2e-iterations
-    assert main(["train", str(bag), "--scene", "lab", "--out", str(out)]) == 0
+    command = ["train", str(bag), "--scene", "lab", "--out", str(out)]
+    assert "has unfinished training" in error_of(main(command), capfd)
+    assert "is damaged" in error_of(main([*command, "--resume"]), capfd)
     assert kept(out).read_bytes() == b"hours of work"
 
 

@@ -57,10 +57,30 @@ def test_the_keys_of_the_json_are_those_that_were_promised() -> None:
     content = json.loads(json.dumps(summarize(RESULTS).as_dict(), allow_nan=False))
     assert set(content) == {
         "frames", "localized", "recall", "median_translation_cm", "median_rotation_deg",
-        "latency_ms",
+        "latency_ms", "localized_percent", "falsely_localized", "mean_confidence",
+        "calibration_error", "mean_normalised_error", "median_normalised_error",
     }  # fmt: skip
     assert set(content["recall"]) == {"1cm_1deg", "2cm_2deg", "5cm_5deg", "10cm_5deg"}
     assert set(content["latency_ms"]) == {"p50", "p95"}
+
+
+def test_what_the_map_said_of_its_poses() -> None:
+    def said(cm: float, confidence: float, error: float | None, deg: float = 0.0) -> FrameResult:
+        localized = confidence >= 0.5
+        distance, angle = cm / 100, math.radians(deg)
+        return FrameResult("frame", localized, distance, angle, 0.01, confidence, error)
+
+    rows = [said(1, 0.9, 2.0), said(9, 0.7, 4.0), said(26, 0.8, 12.0), said(1, 0.6, 6.0, 11.0)]
+    summary = summarize([*rows, said(math.inf, 0.0, None), said(30, 0.3, 500.0)])
+    assert summary.localized_percent == pytest.approx(66.67)
+    assert summary.falsely_localized == 2  # 26 cm, and 11 degrees
+    assert summary.mean_confidence == pytest.approx(3.3 / 6)
+    assert summary.mean_normalised_error == 6.0
+    assert summary.median_normalised_error == 5.0
+    # Each interval has one: the right ones miss 0.1 and 0.3, the wrong ones say 0.8, 0.6, 0, 0.3.
+    assert summary.calibration_error == pytest.approx((0.1 + 0.3 + 0.8 + 0.6 + 0.3) / 6, abs=1e-4)
+    assert "2 (beyond 25 cm / 10 deg)" in table(summary)
+    assert summarize([said(math.inf, 0.0, None)]).mean_normalised_error is None
 
 
 def test_no_frames_have_no_figures() -> None:

@@ -18,10 +18,18 @@ from dsac_core.cli.main import main
 from dsac_core.errors import SceneMapError
 from dsac_core.networks.coordinate_networks import NETWORK_NAMES, make_coordinate_network
 from dsac_core.networks.score_net import ScoreNet
+from dsac_core.scene.confidence import Confidence
 from dsac_core.scene.scene_map import SceneMap
 
 TINY = "dsacstar-tiny"
-DEPTH = replace(CALIBRATION, min_support=0.37, covariance_scale=2.5)
+DEPTH = replace(
+    CALIBRATION,
+    min_support=0.37,
+    covariance_scale=2.5,
+    translation_floor=0.02,
+    confidence=Confidence(1.0, 2.0, 3.0, 4.0),
+    min_confidence=0.7,
+)
 # Megabytes: those of the papers, where they say so.
 SIZES = {"dsacstar": 28, "dsacstar-tiny": 4, "dsacstar-rf49": 28, "dsacstar-rf149": 28,
          "dsacpp": 104}  # fmt: skip
@@ -83,7 +91,7 @@ def test_every_network_comes_back_to_the_last_bit(network: str, tmp_path: Path) 
     np.testing.assert_array_equal(loaded.bounds, scene.bounds)
     np.testing.assert_array_equal(loaded.map_T_scene, scene.map_T_scene)
     header = header_of(tmp_path / "lab")
-    assert header["format_version"] == 2
+    assert header["format_version"] == 3
     assert "encoder" not in header
     assert "depth_calibration" not in header
     megabytes = sum(file.stat().st_size for file in (tmp_path / "lab").iterdir()) / 1e6
@@ -113,14 +121,6 @@ def test_the_scorer_and_the_calibration_of_depth_come_back(
     assert torch.equal(
         loaded.scorer.on_grid((6, 8))(errors, weights), scene.scorer(errors, weights)
     )
-
-
-def test_a_fast_map_has_the_version_that_can_read_it(scene_map: SceneMap, tmp_path: Path) -> None:
-    """The first, as long as it says nothing of depth."""
-    for depth, version in ((None, 1), (DEPTH, 2)):
-        replace(scene_map, depth_calibration=depth).save(tmp_path / "lab")
-        assert header_of(tmp_path / "lab")["format_version"] == version
-        assert SceneMap.load(tmp_path / "lab").depth_calibration == depth
 
 
 @pytest.fixture
@@ -182,13 +182,58 @@ def test_a_header_with_a_wrong_field(change: dict[str, Any], folder: Path) -> No
     assert "map the scene again" in error_of(folder)
 
 
-def test_info_tells_of_network_and_depth(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def info(folder: Path, capfd: pytest.CaptureFixture[str]) -> dict[str, str]:
     assert main(["info", str(folder)]) == 0
     lines = capfd.readouterr().out.splitlines()
-    rows = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in lines}
+    return {line.split("  ")[0]: line.split("  ")[-1].strip() for line in lines}
+
+
+def test_info_tells_of_network_and_depth(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = info(folder, capfd)
     assert rows["network"] == TINY
-    assert rows["with depth"] == "localized at 37% of the cells agreeing, covariance scale 2.5"
-    assert rows["training: init_loss"] == "1.25"
+    assert rows["localized at"] == "50% of the cells agreeing"
+    assert rows["localized at, with depth"] == "confidence 0.70 and 37% of the cells agreeing"
+    assert rows["covariance, with depth"] == "scale 2.5, at least 2.0 cm and 0.00 deg"
+    assert rows["init loss"] == "1.25"
     replace(SceneMap.load(folder), depth_calibration=None).save(folder)
-    assert main(["info", str(folder)]) == 0
-    assert "not checked: RGB-D images are used as RGB" in capfd.readouterr().out
+    assert info(folder, capfd)["with depth"] == "not checked: RGB-D images are used as RGB"
+
+
+def test_info_tells_what_a_map_was_made_from_and_believes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    learned = {
+        "held_out_views": 18,
+        "held_out_localized_10cm_5deg": 17,
+        "held_out_median_cm": 0.9,
+        "held_out_median_deg": 0.3,
+        "held_out_localized": 16,
+        "mirror_images_localized": 0,
+        "held_out_normalised_error": 5.5,
+    }
+    with_depth = {f"{key}_with_depth": value for key, value in learned.items()}
+    record = {
+        "dataset": "walk",
+        "split": "train",
+        "images": 282,
+        "cells": 1148866,
+        "depth": True,
+        "finished": "2026-11-21T10:00:00+00:00",
+        "seed": 7,
+        "precision": "bfloat16",
+        **learned,
+        **with_depth,
+        "held_out_median_cm_with_depth": 0.7,
+    }
+    scene = replace(dense_map(depth_calibration=DEPTH), training=record)
+    scene.save(tmp_path / "lab")
+    rows = info(tmp_path / "lab", capfd)
+    assert rows["made from"] == "walk, split train: 282 images, 1,148,866 cells, colour and depth"
+    assert rows["made on"] == "2026-11-21T10:00:00+00:00"
+    assert (rows["seed"], rows["precision"]) == ("7", "bfloat16")
+    good = "17 of 18 views are within 10 cm and 5 deg, median"
+    assert rows["held out"] == f"{good} 0.9 cm, 0.3 deg"
+    assert rows["held out, with depth"] == f"{good} 0.7 cm, 0.3 deg"
+    assert rows["localized at"].endswith("so 16 of 18 held-out views are, 0 of 18 in a mirror")
+    assert "normalised error squared of held-out views 5.5" in rows["covariance"]
+    assert not any("held_out" in label for label in rows)

@@ -15,8 +15,12 @@ from safetensors.torch import load_file, save_file
 
 from dsac_core.errors import ConfigError, SceneMapError
 from dsac_core.scene import scene_map as module
+from dsac_core.scene.confidence import Confidence, Evidence
 from dsac_core.scene.locate import known_scenes
 from dsac_core.scene.scene_map import Calibration, SceneMap
+
+# As maps had it before format version 3.
+OLD_CALIBRATION = {"min_reliability": 0.05, "min_support": 0.21, "covariance_scale": 3.5}
 
 
 @pytest.fixture
@@ -182,6 +186,14 @@ def test_weights_with_a_tensor_missing(folder: Path) -> None:
         {"calibration": {"min_reliability": 0.1, "min_support": 2.0, "covariance_scale": 1}},
         {"calibration": {"min_reliability": 0.1}},
         {"calibration": None},
+        {"calibration": {**OLD_CALIBRATION, "min_confidence": 1.0}},
+        {"calibration": {**OLD_CALIBRATION, "min_confidence": "half"}},
+        {"calibration": {**OLD_CALIBRATION, "translation_floor": -0.1}},
+        {"calibration": {**OLD_CALIBRATION, "rotation_floor": "wide"}},
+        {"calibration": {**OLD_CALIBRATION, "confidence": 7}},
+        {"calibration": {**OLD_CALIBRATION, "confidence": {"offset": 1.0}}},
+        {"calibration": {**OLD_CALIBRATION, "confidence": {"offset": 1.0, "support": -1.0}}},
+        {"calibration": {**OLD_CALIBRATION, "confidence": {"offset": 1, "support": 1, "luck": 1}}},
         {"camera": {"width": 640}},
         {"camera": []},
         {"head": {"in_channels": 0, "width": 256, "blocks": 2}},
@@ -212,6 +224,48 @@ def test_a_header_that_lacks_a_field(folder: Path, field: str) -> None:
 def test_a_calibration_that_would_lie_is_refused(values: tuple[float, float, float]) -> None:
     with pytest.raises(ConfigError, match="calibration"):
         Calibration(*values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"translation_floor": -1e-9},
+        {"rotation_floor": float("nan")},
+        {"translation_floor": float("inf")},
+        {"min_confidence": 0.0},
+        {"min_confidence": float("nan")},
+    ],
+)
+def test_what_confidence_and_floors_cannot_be(change: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        Calibration(0.1, 0.2, 1.0, **change)  # type: ignore[arg-type]
+
+
+def test_what_was_learned_comes_back(scene_map: SceneMap, tmp_path: Path) -> None:
+    learned = Calibration(0.05, 0.07, 45.0, 0.01, 0.005, Confidence(1.5, 1.0, 0.8, 2.2), 0.6)
+    replace(scene_map, calibration=learned).save(tmp_path / "lab")
+    assert SceneMap.load(tmp_path / "lab").calibration == learned
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_old_map_localizes_what_it_did(folder: Path, version: int) -> None:
+    """It has no confidence function: the share of agreeing cells alone decides, as before."""
+    change_header(folder, format_version=version, calibration=OLD_CALIBRATION)
+    calibration = SceneMap.load(folder).calibration
+    assert calibration == Calibration(0.05, 0.21, 3.5)
+    for support in (0.01, 0.2099, 0.21, 0.2101, 0.9):
+        for spread, sigma in ((1.0, 0.01), (0.1, 5.0)):
+            evidence = Evidence(support, spread, sigma)
+            assert calibration.localizes(evidence) == (support >= 0.21)
+            assert (calibration.confidence_in(evidence) >= 0.5) == (support >= 0.21)
+    covariance = np.diag(np.arange(1.0, 7.0))
+    np.testing.assert_array_equal(calibration.honest(covariance), 3.5 * covariance)
+
+
+def test_floors_are_those_of_standard_deviations() -> None:
+    calibration = Calibration(0.05, 0.2, 2.0, translation_floor=0.1, rotation_floor=0.3)
+    honest = calibration.honest(np.eye(6))
+    np.testing.assert_allclose(honest, np.diag([2.01] * 3 + [2.09] * 3))
 
 
 @pytest.fixture

@@ -11,34 +11,34 @@ import pytest
 import torch
 
 from dsac_core.errors import ConfigError
-from dsac_core.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from dsac_core.training.dense_config import DenseMapConfig
+from dsac_core.training.dense_state import DenseState
 
 CONFIG = DenseMapConfig(budget_seconds=3600.0)
 
 
-def checkpoint(iteration: int = 7) -> Checkpoint:
+def checkpoint(iteration: int = 7) -> DenseState:
     weight = torch.randn(20, 30, generator=torch.Generator().manual_seed(iteration))
     optimizer = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": weight / 7}}}
-    return Checkpoint(1, iteration, 12.5, {"weight": weight}, {"bias": weight[0]}, optimizer)
+    return DenseState(1, iteration, 12.5, {"weight": weight}, {"bias": weight[0]}, optimizer)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    save_checkpoint(tmp_path / "deep" / "lab.training.pt", checkpoint(), CONFIG)
+    checkpoint().save(tmp_path / "deep" / "lab.training.pt", CONFIG)
     return tmp_path / "deep" / "lab.training.pt"
 
 
 def error_of(file: Path, config: DenseMapConfig = CONFIG) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_checkpoint(file, config)
+        DenseState.load(file, config)
     assert "\n" not in str(caught.value)
     assert str(file) in str(caught.value)
     return str(caught.value)
 
 
 def test_everything_comes_back(file: Path) -> None:
-    loaded, saved = load_checkpoint(file, CONFIG), checkpoint()
+    loaded, saved = DenseState.load(file, CONFIG), checkpoint()
     assert (loaded.stage, loaded.iteration, loaded.seconds) == (1, 7, 12.5)
     for part in ("network", "scorer"):
         before, after = getattr(saved, part), getattr(loaded, part)
@@ -61,14 +61,14 @@ def test_an_end_while_writing_leaves_the_old_one(
 
     monkeypatch.setattr(torch, "save", broken)
     with pytest.raises(type(error)):
-        save_checkpoint(file, checkpoint(8), CONFIG)
-    assert load_checkpoint(file, CONFIG).iteration == 7
+        checkpoint(8).save(file, CONFIG)
+    assert DenseState.load(file, CONFIG).iteration == 7
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 
 def test_a_new_one_takes_the_place_of_the_old_one(file: Path) -> None:
-    save_checkpoint(file, checkpoint(8), CONFIG)
-    assert load_checkpoint(file, CONFIG).iteration == 8
+    checkpoint(8).save(file, CONFIG)
+    assert DenseState.load(file, CONFIG).iteration == 8
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 
@@ -129,4 +129,4 @@ def test_longer_training_and_another_budget_are_fine(file: Path) -> None:
         budget_seconds=None,
         checkpoint_seconds=5.0,
     )
-    assert load_checkpoint(file, longer).iteration == 7
+    assert DenseState.load(file, longer).iteration == 7

@@ -28,8 +28,8 @@ from training_runs import (
 
 from dsac_core.training import dense_trainer
 from dsac_core.training.augmentation import NO_AUGMENTATION, augmented
-from dsac_core.training.checkpoint import load_checkpoint
 from dsac_core.training.dense_config import StageName
+from dsac_core.training.dense_state import DenseState
 from dsac_core.training.stages import Learner
 
 
@@ -52,7 +52,7 @@ def test_after_an_interruption_all_is_as_if_there_had_been_none(
     with pytest.raises(KeyboardInterrupt):
         train(new_learner(config), parts, progress=pressing)
     assert pressing.after <= 1  # the title of a stage that ended with that step
-    kept = load_checkpoint(parts, config)
+    kept = DenseState.load(parts, config)
     assert (kept.stage, kept.iteration) in (divmod(stop, each), (stop // each - 1, each))
     continued = new_learner(config)
     resume(parts, continued)
@@ -162,7 +162,7 @@ def test_time_spent_before_an_interruption_counts(tmp_path: Path) -> None:
     config = settings("init", iterations=1000, budget_seconds=100.0)
     with pytest.raises(KeyboardInterrupt):
         train(new_learner(config), tmp_path / "a.pt", progress=Stop(7))
-    assert load_checkpoint(tmp_path / "a.pt", config).seconds == 70.0
+    assert DenseState.load(tmp_path / "a.pt", config).seconds == 70.0
     trainer = resume(tmp_path / "a.pt", new_learner(config))
     assert trainer.record["init_iterations"] == 10
 
@@ -173,9 +173,9 @@ def test_checkpoints_are_written_now_and_then(
 ) -> None:
     written: list[tuple[int, int]] = []
     monkeypatch.setattr(
-        dense_trainer,
-        "save_checkpoint",
-        lambda _, checkpoint, __: written.append((checkpoint.stage, checkpoint.iteration)),
+        DenseState,
+        "save",
+        lambda state, *_: written.append((state.stage, state.iteration)),
     )
     config = settings("init", "e2e", iterations=7, checkpoint_seconds=25.0)
     train(new_learner(config), tmp_path / "a.pt")

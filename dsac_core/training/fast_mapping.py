@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One fast map in the making: what is encoded, the head under training, and what it becomes."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dsac_core.errors import ConfigError
+from dsac_core.networks.coordinate_head import CoordinateHead
+from dsac_core.networks.image_encoder import ImageEncoder
+from dsac_core.networks.precision import training_dtype
+from dsac_core.progress import silent
+from dsac_core.scene.scene_map import Calibration, SceneMap
+from dsac_core.training.encoded_recording import encode_recording
+from dsac_core.training.fast_loop import FastLoop
+from dsac_core.training.fast_state import FastState, fast_settings, recordings_of
+from dsac_core.training.fast_trainer import FastTrainer
+from dsac_core.training.live_recall import LiveRecall
+from dsac_core.training.workers import ALONE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from dsac_core.data.frame import Dataset
+    from dsac_core.progress import Progress
+    from dsac_core.training.encoded_recording import EncodedRecording, Validation
+    from dsac_core.training.fast_map_config import FastMapConfig
+    from dsac_core.training.workers import Workers
+
+_SECONDS_PER_CHECK = 0.2  # of one held-out frame, seen in three ways
+_LEAST_TRAINING = 1.0  # seconds, whatever is left of the budget
+
+
+@dataclass(frozen=True)
+class MappingJob:
+    """What to map, and how; the arguments of `map_scene`."""
+
+    dataset: Dataset
+    split: str
+    config: FastMapConfig
+    name: str
+    frame_id: str
+    device: torch.device
+    progress: Progress = silent
+    checkpoint_file: Path | None = None
+    begin_with: SceneMap | None = None
+    validation: Validation | None = None
+    workers: Workers = ALONE
+
+
+class FastMapping:
+    """The encoded recording and the trainer of its head."""
+
+    def __init__(self, job: MappingJob, *, resume: bool) -> None:
+        """Encode the recording, and make the head or take that of the map to begin with.
+
+        Raises:
+            DatasetError: There are too few frames.
+            ConfigError: The checkpoint or the map to begin with does not fit the settings.
+        """
+        started = time.perf_counter()
+        workers, device = job.workers, job.device
+        self._job, self._config = job, job.config
+        self._settings = fast_settings(job.config, job.dataset, job.split, job.validation, workers)
+        kept = None
+        if resume and job.checkpoint_file is not None:
+            kept = FastState.load(job.checkpoint_file, self._settings)
+        begin_with, camera = job.begin_with, None
+        self._frame_id, self.map_T_scene = job.frame_id, np.eye(4)
+        if kept is not None:
+            self._config = replace(job.config, head=kept.head_config)
+            begin_with, camera = None, kept.reference_camera
+            self._frame_id, self.map_T_scene = kept.frame_id, np.array(kept.map_T_scene)
+        elif begin_with is not None:
+            self._config = replace(job.config, head=_head_of(begin_with).config)
+            camera = begin_with.camera
+            self.map_T_scene = begin_with.map_T_scene
+        self._precision = _name_of(training_dtype(device)) if kept is None else kept.precision
+        self._precision = str(workers.gather(self._precision)[0])
+        dtype: torch.dtype = getattr(torch, self._precision)
+        encoder = ImageEncoder(device, dtype if device.type == "cpu" else None)
+        self.recording = encode_recording(
+            job.dataset,
+            job.split,
+            self._config,
+            encoder,
+            device,
+            job.progress,
+            camera=camera,
+            validation=job.validation,
+            again=None if kept is None else kept.encoded[workers.rank],
+            workers=workers,
+        )
+        head = _head_for(self.recording, self._config, begin_with, workers).to(device)
+        workers.copy_first(head)
+        self.trainer = FastTrainer(head, self.recording.cells, self._config, dtype, workers)
+        self._encoded = workers.gather(self.recording.encoded)
+        self._encoding_seconds = time.perf_counter() - started
+        if kept is not None:
+            self.trainer.load_state_dict(kept.trainer)
+            self._encoding_seconds = kept.encoding_seconds
+        self._live = LiveRecall(
+            self.recording.held_out, self.recording.camera, encoder, self._config.min_reliability
+        )
+
+    def loop(self) -> FastLoop:
+        """The training that is left."""
+        job = self._job
+        return FastLoop(
+            self.trainer,
+            self._config,
+            self._training_seconds(),
+            job.workers,
+            job.progress,
+            save=self._save,
+            watch=self._watch,
+        )
+
+    def scene(self, **remarks: Any) -> SceneMap:
+        """What was learned, as a map with a provisional calibration."""
+        job, config, trainer = self._job, self._config, self.trainer
+        recordings = recordings_of(job.dataset, job.split)
+        head = trainer.head.eval().requires_grad_(requires_grad=False)
+        return SceneMap(
+            name=job.name,
+            frame_id=self._frame_id,
+            regressor=head,
+            camera=self.recording.camera,
+            bounds=_bounds(head, self.recording, config),
+            calibration=Calibration(config.min_reliability, min_support=0.5, covariance_scale=1.0),
+            training={
+                "dataset": job.dataset.name,
+                "split": " + ".join(sorted({recording["split"] for recording in recordings})),
+                "recordings": recordings,
+                "images": sum(map(len, self._encoded)),
+                "cells": self.recording.cells.size * job.workers.count,
+                "depth": config.use_depth,
+                "iterations": trainer.iteration,
+                "final_loss_px": round(trainer.loss, 3) if math.isfinite(trainer.loss) else 0.0,
+                "seed": config.seed,
+                "processes": job.workers.count,
+                "threads": torch.get_num_threads(),
+                "precision": self._precision,
+                "device": job.device.type,
+                "encoding_seconds": round(self._encoding_seconds, 1),
+                "training_seconds": round(trainer.seconds, 1),
+                **remarks,
+            },
+        )
+
+    def _training_seconds(self) -> float:
+        """What encoding left of the budget, and checking will."""
+        config = self._config
+        checks = len(self.recording.held_out) * (2 if config.use_depth else 1)
+        reserve = min(checks * _SECONDS_PER_CHECK, 0.1 * config.budget_seconds)
+        left = config.budget_seconds - self._encoding_seconds - reserve
+        return max(left, _LEAST_TRAINING)
+
+    def _save(self) -> None:
+        if self._job.checkpoint_file is None:
+            return
+        state = FastState(
+            trainer=self.trainer.state_dict(),
+            head=asdict(self._config.head),
+            camera=asdict(self.recording.camera),
+            encoded=self._encoded,
+            encoding_seconds=self._encoding_seconds,
+            frame_id=self._frame_id,
+            map_T_scene=self.map_T_scene.tolist(),
+            precision=self._precision,
+        )
+        state.save(self._job.checkpoint_file, self._settings)
+
+    def _watch(self, done: float) -> str:
+        elapsed = self._encoding_seconds + self.trainer.seconds
+        self._live.watch(self.trainer.head, done, elapsed)
+        return self._live.words
+
+
+def _head_of(scene: SceneMap) -> CoordinateHead:
+    if not isinstance(scene.regressor, CoordinateHead):
+        msg = f"scene '{scene.name}' was mapped with method {scene.method}, not fast"
+        raise ConfigError(msg)
+    return scene.regressor
+
+
+def _head_for(
+    recording: EncodedRecording,
+    config: FastMapConfig,
+    begin_with: SceneMap | None,
+    workers: Workers,
+) -> CoordinateHead:
+    """A new head that knows the features and the place, or a copy of the map's."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        head = CoordinateHead(config.head)
+    if begin_with is not None:
+        head.load_state_dict(_head_of(begin_with).state_dict())
+        return head
+    own_mean, own_std = recording.cells.feature_statistics()
+    mean = workers.mean(own_mean)
+    std = own_std
+    if workers.count > 1:
+        std = (workers.mean(own_std.square() + own_mean.square()) - mean.square()).sqrt()
+    centre = workers.mean(torch.from_numpy(recording.camera_positions.mean(axis=0)))
+    head.load_state_dict(
+        {**head.state_dict(), "feature_mean": mean, "feature_std": std, "centre": centre}
+    )
+    return head
+
+
+@torch.inference_mode()
+def _bounds(
+    head: CoordinateHead, recording: EncodedRecording, config: FastMapConfig
+) -> NDArray[np.float64]:
+    """The box [2 x 3] that holds nearly all predicted scene points of the training cells."""
+    generator = torch.Generator().manual_seed(config.seed)
+    batch = recording.cells.draw(min(recording.cells.size, 10_000), generator)
+    points = head(batch.features_BC).double().cpu().numpy()
+    return np.asarray(np.quantile(points, [0.01, 0.99], axis=0), dtype=np.float64)
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
