@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FAST_BUDGET = 120.0  # seconds
 # What a process takes beside the cells, and what a cell takes: measured on a CPU, with images of
 # 640x480 and 40 of them held out.
-_BESIDE_GB = 1.2
+_BESIDE_GB = 0.8
 _CELL_BYTES = 272
 
 

@@ -31,6 +31,7 @@ def dense_map(
     from dsac_core.data.joined_recordings import joined_or_alone, named_recordings
     from dsac_core.progress import ConsoleProgress
     from dsac_core.scene.scene_map import SceneMap
+    from dsac_core.training.checkpoint import when_written
     from dsac_core.training.dense_map import map_scene_densely
 
     if workers.count > 1:
@@ -42,8 +43,7 @@ def dense_map(
     sys.stdout.flush()
     config = dense_config(args)
     begin_with = None if "init" in config.stages or args.resume else SceneMap.load(folder)
-    if args.replace:
-        kept.unlink(missing_ok=True)
+    stale = 0 if args.resume else when_written(kept)
     try:
         return map_scene_densely(
             with_model(args, dataset),
@@ -58,7 +58,7 @@ def dense_map(
             begin_with=begin_with,
         )
     except KeyboardInterrupt as interrupt:
-        if not kept.is_file():  # it was still reading
+        if when_written(kept) == stale:  # it was still reading
             raise
         msg = f"training is kept in {kept}, go on with --resume"
         raise KeyboardInterrupt(msg) from interrupt

@@ -22,6 +22,7 @@ from dsac_core.networks.precision import training_dtype
 from dsac_core.progress import ConsoleProgress, silent
 from dsac_core.scene.locate import HEADER_FILE
 from dsac_core.scene.scene_map import SceneMap
+from dsac_core.training.checkpoint import when_written
 from dsac_core.training.encoded_recording import Validation
 from dsac_core.training.fast_map import MappingInterrupted, map_scene
 from dsac_core.training.live_recall import localized_well
@@ -66,8 +67,7 @@ def fast_map(
         f"{verb} {args.scene}, from {dataset.name} ({dataset.count(ALL)} images), in {precision}"
         f" on {_place(device, workers)}"
     )
-    if args.replace and first:
-        kept.unlink(missing_ok=True)
+    stale = 0 if args.resume else when_written(kept)
     try:
         scene = map_scene(
             dataset,
@@ -86,7 +86,9 @@ def fast_map(
     except KeyboardInterrupt as interrupt:
         if not first:
             raise SystemExit(_INTERRUPTED) from interrupt
-        told = _after_interrupt(interrupt, folder, kept, gone, device)
+        told = _after_interrupt(interrupt, folder, gone, device)
+        if not told and when_written(kept) != stale:  # else it was still reading
+            told = f"training is kept in {kept}; {_GO_ON}"
         raise KeyboardInterrupt(told) from interrupt
     return _with_gone(scene, gone)
 
@@ -100,21 +102,15 @@ def _map_to_continue(folder: Path) -> SceneMap:
 
 
 def _after_interrupt(
-    interrupt: KeyboardInterrupt,
-    folder: Path,
-    kept: Path,
-    gone: list[dict[str, Any]],
-    device: torch.device,
+    interrupt: KeyboardInterrupt, folder: Path, gone: list[dict[str, Any]], device: torch.device
 ) -> str:
-    """Save the map so far, if there is any; returns what a user should know."""
-    if isinstance(interrupt, MappingInterrupted):
-        try:
-            return f"{interrupt.where}; {_keep_better(interrupt, folder, gone, device)}; {_GO_ON}"
-        except KeyboardInterrupt:  # pressed again
-            pass
-    if not kept.is_file():  # it was still reading
+    """Save the map so far, if there is any; returns what a user should know then."""
+    if not isinstance(interrupt, MappingInterrupted):
         return ""
-    return f"training is kept in {kept}; {_GO_ON}"
+    try:
+        return f"{interrupt.where}; {_keep_better(interrupt, folder, gone, device)}; {_GO_ON}"
+    except KeyboardInterrupt:  # pressed again
+        return ""
 
 
 def _keep_better(

@@ -11,6 +11,8 @@ import torch
 from dsac_core.geometry.pose import invert
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -125,13 +127,33 @@ class CellBuffer:
 
     def draw(self, size: int, generator: torch.Generator) -> CellBatch:
         """``size`` cells, uniformly and with replacement; the generator lives on the CPU."""
+        return self._at(torch.randint(self.size, (size,), generator=generator))
+
+    def draw_from(
+        self, numbers: Sequence[int], size: int, generator: torch.Generator
+    ) -> CellBatch:
+        """``size`` cells of each of some images, image by image; the generator lives on the CPU.
+
+        No cell comes twice, unless the image has fewer. An image must have one at least.
+        """
+        drawn = []
+        for number in numbers:
+            rows = self._images[number].rows
+            count = rows.stop - rows.start
+            if count < size:
+                drawn.append(rows.start + torch.randint(count, (size,), generator=generator))
+            else:
+                drawn.append(rows.start + torch.randperm(count, generator=generator)[:size])
+        return self._at(torch.cat(drawn))
+
+    def _at(self, rows: torch.Tensor) -> CellBatch:
         if self._geometry is None:
             self._geometry = (
                 torch.stack([image.intrinsics_4 for image in self._images]).to(self._pixels),
                 torch.stack([image.cam_T_world_34 for image in self._images]).to(self._pixels),
             )
         intrinsics, cam_T_world = self._geometry
-        rows = torch.randint(self.size, (size,), generator=generator).to(self._pixels.device)
+        rows = rows.to(self._pixels.device)
         image = self._image_of[rows].long()
         return CellBatch(
             self._features[rows],

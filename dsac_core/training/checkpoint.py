@@ -33,6 +33,11 @@ def checkpoint_beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.training.pt")
 
 
+def when_written(file: Path) -> int:
+    """Tells one checkpoint from the next; 0 where there is none."""
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
 def settings_of(config: Any, *free: str) -> Settings:
     """The fields of a settings dataclass, without those that another run may have otherwise.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dsac_core.errors import ConfigError
 from dsac_core.networks.coordinate_head import HeadConfig
 from dsac_core.training.coordinate_loss import CoordinateLossConfig
+from dsac_core.training.feature_stereo import StereoConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class FastMapConfig:
     seed: int = 0
     head: HeadConfig = field(default_factory=HeadConfig)
     loss: CoordinateLossConfig = field(default_factory=CoordinateLossConfig)
+    stereo: StereoConfig | None = field(default_factory=StereoConfig)  # None: depth unestimated
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""

@@ -21,6 +21,7 @@ from dsac_core.training.encoded_recording import encode_recording
 from dsac_core.training.fast_loop import FastLoop
 from dsac_core.training.fast_state import FastState, fast_settings, recordings_of
 from dsac_core.training.fast_trainer import FastTrainer
+from dsac_core.training.feature_stereo import StereoSummary, estimate_depth
 from dsac_core.training.live_recall import LiveRecall
 from dsac_core.training.workers import ALONE
 
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 
     from dsac_core.data.frame import Dataset
     from dsac_core.progress import Progress
+    from dsac_core.training.coordinate_loss import CoordinateLossConfig
     from dsac_core.training.encoded_recording import EncodedRecording, Validation
     from dsac_core.training.fast_map_config import FastMapConfig
     from dsac_core.training.workers import Workers
 
 _SECONDS_PER_CHECK = 0.2  # of one held-out frame, seen in three ways
+_STEREO_SHARE = 0.12  # of the budget: where estimating depth would take more, images go without
 _LEAST_TRAINING = 1.0  # seconds, whatever is left of the budget
 
 
@@ -99,10 +102,13 @@ class FastMapping:
             again=None if kept is None else kept.encoded[workers.rank],
             workers=workers,
         )
+        self._stereo = self._estimate_depth(None if kept is None else kept.swept[workers.rank])
         head = _head_for(self.recording, self._config, begin_with, workers).to(device)
         workers.copy_first(head)
-        self.trainer = FastTrainer(head, self.recording.cells, self._config, dtype, workers)
+        trained_with = replace(self._config, loss=self._loss_config())
+        self.trainer = FastTrainer(head, self.recording.cells, trained_with, dtype, workers)
         self._encoded = workers.gather(self.recording.encoded)
+        self._swept = workers.gather(self._stereo.images)
         self._encoding_seconds = time.perf_counter() - started
         if kept is not None:
             self.trainer.load_state_dict(kept.trainer)
@@ -110,6 +116,33 @@ class FastMapping:
         self._live = LiveRecall(
             self.recording.held_out, self.recording.camera, encoder, self._config.min_reliability
         )
+
+    def _estimate_depth(self, images: int | None) -> StereoSummary:
+        """Depth for the cells without one: of so many images, else of as many as there is time."""
+        config, job = self._config, self._job
+        if config.stereo is None:
+            return StereoSummary(None)
+        end = time.perf_counter() + _STEREO_SHARE * config.budget_seconds
+        by_the_clock = config.iterations is None
+
+        def enough(done: int) -> bool:
+            if images is not None:
+                return done >= images
+            return by_the_clock and time.perf_counter() > end
+
+        generator = torch.Generator().manual_seed(config.seed + job.workers.rank)
+        cells = self.recording.cells
+        return estimate_depth(cells, config.stereo, generator, enough=enough, progress=job.progress)
+
+    def _loss_config(self) -> CoordinateLossConfig:
+        """With the depth that is usual in this scene where nothing better is known."""
+        loss = self._config.loss
+        own = self._stereo.typical_depth
+        found = [depth for depth in self._job.workers.gather(own) if depth is not None]
+        if not found:
+            return loss
+        usual = float(np.clip(np.median(found), 1.01 * loss.min_depth, 0.99 * loss.max_depth))
+        return replace(loss, heuristic_depth=usual)
 
     def loop(self) -> FastLoop:
         """The training that is left."""
@@ -143,6 +176,9 @@ class FastMapping:
                 "images": sum(map(len, self._encoded)),
                 "cells": self.recording.cells.size * job.workers.count,
                 "depth": config.use_depth,
+                "estimated_depth_share": round(self._stereo.share, 3),
+                "typical_depth_m": self._stereo.typical_depth
+                and round(self._stereo.typical_depth, 2),
                 "iterations": trainer.iteration,
                 "final_loss_px": round(trainer.loss, 3) if math.isfinite(trainer.loss) else 0.0,
                 "seed": config.seed,
@@ -172,6 +208,7 @@ class FastMapping:
             head=asdict(self._config.head),
             camera=asdict(self.recording.camera),
             encoded=self._encoded,
+            swept=self._swept,
             encoding_seconds=self._encoding_seconds,
             frame_id=self._frame_id,
             map_T_scene=self.map_T_scene.tolist(),

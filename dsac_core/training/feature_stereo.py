@@ -15,11 +15,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from dsac_core.errors import ConfigError
 from dsac_core.progress import silent
-from dsac_core.training.stereo_views import StereoViews, inverse_depths
+from dsac_core.training.stereo_views import StereoViews
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,9 @@ _LADDER_IMAGES = 12  # that try each length of baseline, to find the depth of a 
 _LADDER_PARALLAX = (0.02, 0.5)  # baseline over depth, the range of depths tried with each
 _MOST_LADDER_CELLS = 400  # of each of these images
 _RANGE_QUANTILES = (0.02, 0.98)  # of the depths found that way
-_RANGE_MARGIN = 1.5  # a factor, beyond these quantiles
+_RANGE_MARGIN = 2.0  # a factor, beyond these quantiles
+_BESIDE = 3  # hypotheses from the best: one place still, as features are not that sharp
+_FEWEST_HYPOTHESES = 2 * _BESIDE + 6
 _FEWEST_FOUND = 50  # cells, for their depths to say something about the scene
 
 
@@ -40,7 +43,7 @@ class StereoConfig:
     """How depth is found, and when it is believed."""
 
     neighbours: int = 4  # other images that a cell is compared with
-    hypotheses: int = 40  # depths, evenly spaced in inverse depth
+    max_hypotheses: int = 64  # depths; as many as there are cells along the way of a point
     parallax: float = 0.15  # baseline over depth that is wanted of a neighbour
     min_similarity: float = 0.6  # cosine, the mean over the neighbours
     min_lead: float = 0.05  # over any other depth that is not beside it
@@ -49,7 +52,7 @@ class StereoConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
-        for name in ("neighbours", "hypotheses", "parallax", "tolerance", "max_cells"):
+        for name in ("neighbours", "max_hypotheses", "parallax", "tolerance", "max_cells"):
             if not getattr(self, name) > 0:
                 msg = f"stereo.{name} must be above zero, got {getattr(self, name)}"
                 raise ConfigError(msg)
@@ -60,7 +63,8 @@ class StereoSummary:
     """What the sweep found."""
 
     typical_depth: float | None  # metres, the median; None if too little was found
-    share: float  # of the cells that have a depth now which had none
+    share: float = 0.0  # of the cells that have a depth now which had none
+    images: int = 0  # whose cells were looked at
 
 
 def estimate_depth(
@@ -68,7 +72,7 @@ def estimate_depth(
     config: StereoConfig,
     generator: torch.Generator,
     *,
-    late: Callable[[], bool] = lambda: False,
+    enough: Callable[[int], bool] = lambda _: False,
     progress: Progress = silent,
 ) -> StereoSummary:
     """Give cells without measured depth an estimated one, where it is clear.
@@ -79,32 +83,35 @@ def estimate_depth(
         cells: The cells of all images; their depth is filled in.
         config: The settings.
         generator: On the CPU, chooses the cells where there are more than ``max_cells``.
-        late: Asked before each image; once true, the images left over go without.
+        enough: Asked before each image, with the number of those done; once true, the others go
+            without.
         progress: Is told how far it is.
     """
     views = StereoViews(cells)
     found = _depths_of_scene(views, config, generator)
     if found is None:
-        return StereoSummary(None, 0.0)
+        return StereoSummary(None)
     low, high = torch.quantile(found, found.new_tensor(_RANGE_QUANTILES)).tolist()
     typical = float(found.median())
-    depths = inverse_depths(low / _RANGE_MARGIN, high * _RANGE_MARGIN, config.hypotheses)
+    depths = _depths_to_try(
+        views, (low / _RANGE_MARGIN, high * _RANGE_MARGIN), config.parallax * typical, config
+    )
     per_image = max(1, config.max_cells // max(1, cells.images))
-    filled = 0
+    filled, done = 0, 0
     order = torch.randperm(cells.images, generator=generator).tolist()
-    for number, image in enumerate(order):
-        if late():
-            break
+    while done < len(order) and not enough(done):
+        image = order[done]
         neighbours = views.neighbours(image, config.parallax * typical, config.neighbours)
-        unknown = torch.nonzero(~(cells.image(image).depth_N > 0))[:, 0]
+        unknown = torch.nonzero(~(cells.image(image).depth_N > 0))[:, 0].cpu()
         sought = unknown[torch.randperm(len(unknown), generator=generator)[:per_image]]
         depth, clear = _clear_depth(views, image, neighbours, sought, depths, config)
-        cells.set_depth(image, sought[clear], depth[clear], config.tolerance)
+        cells.set_depth(image, sought[clear.cpu()], depth[clear], config.tolerance)
         filled += int(clear.sum())
-        if number % 10 == 0 or number + 1 == len(order):
-            detail = f"image {number + 1}/{len(order)}, scene at {typical:.1f} m"
-            progress("estimating depth", (number + 1) / len(order), detail)
-    return StereoSummary(typical, filled / max(1, cells.size))
+        done += 1
+        if done % 10 == 0 or done == len(order):
+            detail = f"image {done}/{len(order)}, scene at {typical:.1f} m"
+            progress("estimating depth", done / len(order), detail)
+    return StereoSummary(typical, filled / max(1, cells.size), done)
 
 
 def _depths_of_scene(
@@ -117,7 +124,7 @@ def _depths_of_scene(
     baseline = views.extent() / 2
     while baseline > 0 and baseline >= views.smallest_step():
         nearest, farthest = (baseline / parallax for parallax in reversed(_LADDER_PARALLAX))
-        depths = inverse_depths(nearest, farthest, config.hypotheses)
+        depths = _depths_to_try(views, (nearest, farthest), baseline, config)
         found = []
         for image in images:
             neighbours = views.neighbours(image, baseline, config.neighbours)
@@ -130,6 +137,17 @@ def _depths_of_scene(
             best = together
         baseline /= math.sqrt(2.0)
     return best if best is not None and len(best) >= _FEWEST_FOUND else None
+
+
+def _depths_to_try(
+    views: StereoViews, limits: tuple[float, float], baseline: float, config: StereoConfig
+) -> torch.Tensor:
+    """Inverse depths [S] between two depths, a cell apart as seen from so far beside."""
+    nearest, farthest = limits
+    cells = views.focal_in_cells() * baseline * (1.0 / nearest - 1.0 / farthest)
+    most = max(config.max_hypotheses, _FEWEST_HYPOTHESES)
+    count = int(np.clip(cells + 1, _FEWEST_HYPOTHESES, most))
+    return torch.linspace(1.0 / farthest, 1.0 / nearest, count)
 
 
 def _clear_depth(
@@ -147,7 +165,7 @@ def _clear_depth(
     similarity_NS = views.similarity(image, neighbours, sought_N, inverse_depth_S)
     best, at = similarity_NS.max(dim=1)
     steps = torch.arange(len(inverse_depth_S), device=views.device)
-    beside = (steps - at[:, None]).abs() <= 3
+    beside = (steps - at[:, None]).abs() <= _BESIDE
     elsewhere = similarity_NS.masked_fill(beside, -1.0).amax(dim=1)
     inside = (at > 0) & (at < len(inverse_depth_S) - 1)
     clear = inside & (best > config.min_similarity) & (best - elsewhere > config.min_lead)

@@ -20,11 +20,6 @@ _WORST_COST = 2.0  # beyond it an image is no neighbour
 _FULL = 0.5  # share of the lookup's places that hold a cell where places are as large as cells
 
 
-def inverse_depths(nearest: float, farthest: float, count: int) -> torch.Tensor:
-    """``count`` inverse depths [S], 1/m, evenly spaced from that of the farthest on."""
-    return torch.linspace(1.0 / farthest, 1.0 / nearest, count)
-
-
 class StereoViews:
     """Poses of all images, and where each has which cell."""
 
@@ -63,6 +58,10 @@ class StereoViews:
         place, _ = self._places(pixels_N2)
         lookup[place] = torch.arange(len(pixels_N2), device=self.device)
         return lookup
+
+    def focal_in_cells(self) -> float:
+        """The focal length, in cells of the lookup."""
+        return float(self._images[0].intrinsics_4[0]) / self._pitch
 
     def extent(self) -> float:
         """Diagonal of the box around the cameras, metres."""

@@ -58,6 +58,7 @@ def believed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mapped(recording: Recording, config: FastMapConfig = CONFIG, **options: Any) -> SceneMap:
+    torch.rand(3)  # somebody else's random numbers
     return map_scene(recording, ALL, config, name="corner", **options)
 
 
@@ -89,7 +90,14 @@ def test_after_ctrl_c_all_is_as_if_there_had_been_none(
     expected = mapped(recording, checkpoint_file=whole)
     end = interrupted(recording, parts, reports)
     assert end.where == f"iteration {10 * reports} of 60"
-    scene = mapped(recording, checkpoint_file=parts, resume=True)
+    begun: list[float] = []
+
+    def progress(stage: str, fraction: float, detail: str = "") -> None:
+        if stage == "training":
+            begun.append(fraction)
+
+    scene = mapped(recording, checkpoint_file=parts, resume=True, progress=progress)
+    assert begun[0] > reports / 6
     assert same(weights(scene), weights(expected)) > 10
     assert scene.training["iterations"] == 60
     assert "interrupted" not in scene.training
@@ -186,19 +194,6 @@ def test_the_images_that_were_left_out_are_left_out_again(
     assert scene.training["images"] == len(kept["encoded"][0])
     assert torch.equal(weights(scene)["feature_mean"], kept["trainer"]["head"]["feature_mean"])
     assert torch.load(tmp_path / "a.pt")["trainer"]["seconds"] > seconds
-
-
-@pytest.mark.usefixtures("believed")
-def test_seconds_spent_before_count(recording: Recording, tmp_path: Path) -> None:
-    """A budget that was all but spent ends at once."""
-    config, file = replace(CONFIG, iterations=None, budget_seconds=3.0), tmp_path / "a.pt"
-    interrupted(recording, file, 1, config)
-    kept = torch.load(file)
-    kept["trainer"]["seconds"] = 2.9999
-    torch.save(kept, file)
-    scene = mapped(recording, config, checkpoint_file=file, resume=True)
-    assert scene.training["iterations"] <= kept["trainer"]["iteration"] + 20
-    assert scene.training["training_seconds"] == 3.0
 
 
 @pytest.mark.parametrize(
