@@ -111,6 +111,8 @@ class Relocalizer:
                 f" {camera.width}x{camera.height}"
             )
             raise CameraError(msg)
+        if depth is not None and self.scene.depth_scale != 1.0:
+            depth = depth * np.float32(self.scene.depth_scale)
         regressed = self._regressor(image, camera, depth)
         regressed_at = time.perf_counter()
         calibration, ransac, remark = self.scene.calibration, self._ransac, ""

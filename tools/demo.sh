@@ -55,11 +55,12 @@ fi
 took
 
 step 2 "mapping the first walk, from colour images and poses alone (at most $budget s)"
-if [ "$scene/scene.json" -nt "$demo/office_mapping/metadata.yaml" ]; then
+if [ "$scene/scene.json" -nt "$demo/office_mapping/metadata.yaml" ] \
+  && [ ! -e "$scene.training.pt" ]; then  # not one that Ctrl-C ended
   echo "      already there, newer than the bag"
 else
   dsac train "$demo/office_mapping" --scene office --pose-topic /ground_truth --out "$scene" \
-    --budget-seconds "$budget"
+    --budget-seconds "$budget" --replace
 fi
 took
 

@@ -35,7 +35,7 @@ TRAIN, BETWEEN, BESIDE = "train", "between", "beside"
 TEST = "test"
 _FIRST = 396  # image of the mapping walk: on its second loop, which looks across the room
 _STEP = 3  # of the images of the stretch, every so many is trained on
-_ASIDE = (0.3, 0.5)  # metres, how far views beside the walk are from it, along the ground
+ASIDE = (0.3, 0.5)  # metres, how far views beside the walk are from it, along the ground
 _TURN = (10.0, 20.0)  # degrees, how far they are turned about the vertical
 _LEAST_CLEARANCE = 0.25  # metres: a view with something nearer than that is not taken
 _MOST_TRAINED = 200  # training views that a study judges
@@ -128,7 +128,7 @@ def _office(views: int, height: int, seed: int) -> Recording:
         frame = _frame(room, camera, pose, f"{index:04d}", rng)
         (between if index % _STEP else trained).append(frame)
         if index % _STEP == 1:
-            beside.append(_beside(room, camera, pose, f"{index:04d}-beside", rng))
+            beside.append(view_beside(room, camera, pose, f"{index:04d}-beside", rng))
     parts: dict[str, Sequence[Frame]] = {TRAIN: trained, BETWEEN: between, BESIDE: beside}
     dataset = Views("synthetic office", parts)
     return Recording(dataset, TRAIN, {BETWEEN: between, BESIDE: beside})
@@ -145,13 +145,18 @@ def _frame(
     return Frame(name, 0.0, image, camera, world_T_cam, measured)
 
 
-def _beside(
-    room: Room, camera: Camera, world_T_cam: FloatArray, name: str, rng: np.random.Generator
+def view_beside(
+    room: Room,
+    camera: Camera,
+    world_T_cam: FloatArray,
+    name: str,
+    rng: np.random.Generator,
+    aside: tuple[float, float] = ASIDE,
 ) -> Frame:
-    """A view from beside the walk, where there is room for a camera."""
+    """A view from beside the walk, ``aside`` (least and most, metres), where a camera has room."""
     while True:
         direction = rng.uniform(0.0, 2.0 * np.pi)
-        distance = rng.uniform(*_ASIDE)
+        distance = rng.uniform(*aside)
         turn = np.radians(rng.choice([-1.0, 1.0]) * rng.uniform(*_TURN))
         pose = world_T_cam.copy()
         pose[:2, 3] += distance * np.array([np.cos(direction), np.sin(direction)])

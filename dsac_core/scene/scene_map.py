@@ -100,6 +100,7 @@ class SceneMap:
     training: dict[str, Any] = field(default_factory=dict)  # how it was made, for people
     scorer: ScoreNet | None = None  # on the CPU; chooses among hypotheses instead of soft inliers
     depth_calibration: Calibration | None = None  # of poses from RGB-D images; None: never checked
+    depth_scale: float = 1.0  # what the sensor's depth is to be multiplied by
 
     @property
     def method(self) -> str:
@@ -130,6 +131,7 @@ class SceneMap:
                 bounds=_bounds_from(header["bounds"]),
                 calibration=_calibration_from(header["calibration"]),
                 map_T_scene=_pose_from(header["map_T_scene"]),
+                depth_scale=_scale_from(header.get("depth_scale", 1.0)),
                 training=dict(header["training"]),
                 scorer=None if scorer is None else _frozen(scorer),
                 depth_calibration=None
@@ -158,6 +160,7 @@ class SceneMap:
             "camera": asdict(self.camera),
             "bounds": {"min": self.bounds[0].tolist(), "max": self.bounds[1].tolist()},
             "map_T_scene": self.map_T_scene.tolist(),
+            "depth_scale": self.depth_scale,
             "calibration": asdict(self.calibration),
             "training": self.training,
         }
@@ -222,6 +225,14 @@ def _bounds_from(fields: dict[str, Any]) -> NDArray[np.float64]:
         msg = "bounds are not two corners of a box"
         raise ValueError(msg)
     return bounds
+
+
+def _scale_from(value: Any) -> float:
+    scale = float(value)
+    if not 0.5 < scale < 2.0:
+        msg = f"depth_scale must be between 0.5 and 2, got {value}"
+        raise ValueError(msg)
+    return scale
 
 
 def _pose_from(rows: Any) -> NDArray[np.float64]:

@@ -95,6 +95,10 @@ class CellBuffer:
         self._depth[rows] = depth_K.to(self._depth)
         self._depth_tolerance[rows] = tolerance
 
+    def scale_depth(self, factor: float) -> None:
+        """Multiply all depths that are there by now."""
+        self._depth[: self.size] *= factor
+
     def add_image(
         self,
         features_NC: torch.Tensor,
@@ -129,9 +133,7 @@ class CellBuffer:
         """``size`` cells, uniformly and with replacement; the generator lives on the CPU."""
         return self._at(torch.randint(self.size, (size,), generator=generator))
 
-    def draw_from(
-        self, numbers: Sequence[int], size: int, generator: torch.Generator
-    ) -> CellBatch:
+    def draw_from(self, numbers: Sequence[int], size: int, generator: torch.Generator) -> CellBatch:
         """``size`` cells of each of some images, image by image; the generator lives on the CPU.
 
         No cell comes twice, unless the image has fewer. An image must have one at least.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -14,6 +14,9 @@ from dsac_core.training.projection import project
 
 if TYPE_CHECKING:
     from dsac_core.training.cell_buffer import CellBatch
+
+
+_LEAST_LOG_ERROR = -2.0  # log px
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class CoordinateLossConfig:
     max_reprojection_error: float = 100.0  # px
     heuristic_depth: float = 2.5  # metres: where a cell without depth is pulled while invalid
     pull: float = 0.3  # weight of the pull on invalid predictions
+    depth: float = 0.1  # weight of the error in depth where that is measured
+    measured_tolerance: float = 0.12  # depth with a tolerance up to that counts as measured
     clamp_start: float = 50.0  # px, where the soft clamp sets in at the start of training
     clamp_end: float = 1.0  # px, at its end
 
@@ -35,6 +40,9 @@ class CoordinateLossConfig:
                 "depths must satisfy 0 < min_depth < heuristic_depth < max_depth, got"
                 f" {self.min_depth}, {self.heuristic_depth}, {self.max_depth}"
             )
+            raise ConfigError(msg)
+        if not (self.pull >= 0 and self.depth >= 0):
+            msg = f"weights must not be negative, got pull {self.pull}, depth {self.depth}"
             raise ConfigError(msg)
         if not 0 < self.clamp_end <= self.clamp_start:
             msg = f"clamp must tighten, got from {self.clamp_start} to {self.clamp_end} px"
@@ -56,14 +64,38 @@ def soft_clamp(error: torch.Tensor, width: float) -> torch.Tensor:
     return torch.where(error < width, error, 2.0 * root - width)
 
 
+class CoordinateLoss(NamedTuple):
+    """What a batch of predictions costs, and how good they are."""
+
+    mean: torch.Tensor  # px
+    valid_B: torch.Tensor  # bool
+    error_B: torch.Tensor  # reprojection error, px, at most the largest valid one
+
+
+def uncertainty_loss(log_error_B: torch.Tensor, loss: CoordinateLoss) -> torch.Tensor:
+    """Negative log likelihood of the valid ones' errors under an exponential distribution.
+
+    Its minimum is where the predicted error is the mean of the errors that cells like it make. The
+    errors are given, not learned: this loss does not move the scene coordinates by them.
+
+    Args:
+        log_error_B: Log of the expected error, px: of the mean of the distribution.
+        loss: Of the same cells.
+    """
+    above = log_error_B.clamp_min(_LEAST_LOG_ERROR)  # below, a tangent: it must not overflow
+    scaled = loss.error_B.detach() * (-above).exp() * (1.0 + above - log_error_B)
+    return torch.where(loss.valid_B, scaled + log_error_B, 0.0).mean()
+
+
 def coordinate_loss(
     predicted_B3: torch.Tensor, batch: CellBatch, config: CoordinateLossConfig, progress: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss in px over a batch of cells, and the share of them that are valid.
+) -> CoordinateLoss:
+    """The mean loss of a batch of cells, in px.
 
     A prediction is valid if it lies in front of its camera (at most ``max_depth``), reprojects
     within ``max_reprojection_error`` and, where depth is known, agrees with it. A valid one
-    pays its softly clamped reprojection error, with a clamp that tightens with ``progress``. Any
+    pays its softly clamped reprojection error, with a clamp that tightens with ``progress``, and
+    where depth was measured its error in depth, as a share times the focal length. Any
     other one is pulled to the point on its ray at the known or the heuristic depth (as in
     Eq. 15 and 17), by the distance to it times focal length over depth: as pixels, so that
     neither kind of cell drowns the other.
@@ -94,5 +126,9 @@ def coordinate_loss(
         )
         valid &= (distance < batch.depth_tolerance_B * batch.depth_B) | ~known
     pull = config.pull * distance * focal[:, 0] / target_depth[:, 0]
-    loss = torch.where(valid, soft_clamp(error, config.clamp_at(progress)), pull)
-    return loss.mean(), valid.float().mean()
+    width = config.clamp_at(progress)
+    measured = known & (batch.depth_tolerance_B <= config.measured_tolerance)
+    off = (depth - target_depth)[:, 0].abs() * focal[:, 0] / target_depth[:, 0]
+    along = torch.where(measured, soft_clamp(config.depth * off, width), 0.0)
+    loss = torch.where(valid, soft_clamp(error, width) + along, pull)
+    return CoordinateLoss(loss.mean(), valid, error.clamp_max(config.max_reprojection_error))

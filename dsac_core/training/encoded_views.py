@@ -90,10 +90,10 @@ def _error(
 ) -> tuple[float, float]:
     device, low = view.pixels_N2.device.type, dtype != torch.float32
     with torch.autocast(device, dtype if low else None, enabled=low):
-        points = head(view.features_NC)
+        predicted = head.predict(view.features_NC)
     depth = view.depth_N if with_depth else None
     correspondences = Correspondences.of_image(
-        view.pixels_N2, points, view.camera, depth_N=depth
+        view.pixels_N2, predicted.points_N3, view.camera, predicted.weights_N, depth
     )
     ransac = DEFAULT_RANSAC if depth is None else DEFAULT_DEPTH_RANSAC
     result = estimate_poses(correspondences, ransac, torch.Generator().manual_seed(0))

@@ -109,6 +109,7 @@ class FastMapping:
         self.trainer = FastTrainer(head, self.recording.cells, trained_with, dtype, workers)
         self._encoded = workers.gather(self.recording.encoded)
         self._swept = workers.gather(self._stereo.images)
+        self._depth_scales = workers.gather(self._stereo.depth_scale)
         self._encoding_seconds = time.perf_counter() - started
         if kept is not None:
             self.trainer.load_state_dict(kept.trainer)
@@ -169,6 +170,7 @@ class FastMapping:
             camera=self.recording.camera,
             bounds=_bounds(head, self.recording, config),
             calibration=Calibration(config.min_reliability, min_support=0.5, covariance_scale=1.0),
+            depth_scale=float(np.mean(self._depth_scales)),
             training={
                 "dataset": job.dataset.name,
                 "split": " + ".join(sorted({recording["split"] for recording in recordings})),

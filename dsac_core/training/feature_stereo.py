@@ -35,6 +35,9 @@ _RANGE_QUANTILES = (0.02, 0.98)  # of the depths found that way
 _RANGE_MARGIN = 2.0  # a factor, beyond these quantiles
 _BESIDE = 3  # hypotheses from the best: one place still, as features are not that sharp
 _FEWEST_HYPOTHESES = 2 * _BESIDE + 6
+_SCALE_IMAGES = 80  # whose measured depth is compared with the estimated one
+_MOST_SCALE_CELLS = 300  # of each of these images
+_FEWEST_SCALE_CELLS = 1000  # in all, for the scale to be known to some tenths of a percent
 _FEWEST_FOUND = 50  # cells, for their depths to say something about the scene
 
 
@@ -65,6 +68,7 @@ class StereoSummary:
     typical_depth: float | None  # metres, the median; None if too little was found
     share: float = 0.0  # of the cells that have a depth now which had none
     images: int = 0  # whose cells were looked at
+    depth_scale: float = 1.0  # of measured depth, by which it agrees with the poses
 
 
 def estimate_depth(
@@ -78,6 +82,8 @@ def estimate_depth(
     """Give cells without measured depth an estimated one, where it is clear.
 
     Nothing is assumed of the size of the scene: the range of depths follows from the recording.
+    Measured depth is scaled to agree with the estimated one: sensors are off by a percent or two,
+    and a map whose depth contradicts its poses is good for neither.
 
     Args:
         cells: The cells of all images; their depth is filled in.
@@ -97,6 +103,8 @@ def estimate_depth(
         views, (low / _RANGE_MARGIN, high * _RANGE_MARGIN), config.parallax * typical, config
     )
     per_image = max(1, config.max_cells // max(1, cells.images))
+    scale = _scale_of_measured(views, typical, depths, config, generator)
+    cells.scale_depth(scale)
     filled, done = 0, 0
     order = torch.randperm(cells.images, generator=generator).tolist()
     while done < len(order) and not enough(done):
@@ -111,7 +119,7 @@ def estimate_depth(
         if done % 10 == 0 or done == len(order):
             detail = f"image {done}/{len(order)}, scene at {typical:.1f} m"
             progress("estimating depth", done / len(order), detail)
-    return StereoSummary(typical, filled / max(1, cells.size), done)
+    return StereoSummary(typical, filled / max(1, cells.size), done, scale)
 
 
 def _depths_of_scene(
@@ -137,6 +145,31 @@ def _depths_of_scene(
             best = together
         baseline /= math.sqrt(2.0)
     return best if best is not None and len(best) >= _FEWEST_FOUND else None
+
+
+def _scale_of_measured(
+    views: StereoViews,
+    typical: float,
+    inverse_depth_S: torch.Tensor,
+    config: StereoConfig,
+    generator: torch.Generator,
+) -> float:
+    """What measured depth is to be multiplied by; 1 where too little of it could be compared."""
+    ratios = []
+    for image in torch.randperm(views.cells.images, generator=generator)[:_SCALE_IMAGES].tolist():
+        measured = views.cells.image(image).depth_N
+        known = torch.nonzero(measured > 0)[:, 0].cpu()
+        sought = known[torch.randperm(len(known), generator=generator)[:_MOST_SCALE_CELLS]]
+        if len(sought) == 0:
+            continue
+        neighbours = views.neighbours(image, config.parallax * typical, config.neighbours)
+        depth, clear = _clear_depth(views, image, neighbours, sought, inverse_depth_S, config)
+        ratios.append(depth[clear] / measured[sought.to(measured.device)][clear])
+    ratio = torch.cat(ratios) if ratios else torch.zeros(0)
+    alike = ratio[(ratio - 1.0).abs() < config.tolerance]
+    if len(alike) < _FEWEST_SCALE_CELLS:
+        return 1.0
+    return float(alike.median())
 
 
 def _depths_to_try(

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from dsac_core.data.frame import spread_indices
-from dsac_core.geometry.images import resize_to_focal_length, to_gray
-from dsac_core.geometry.pose import invert, pose_error
-from dsac_core.ransac.correspondences import Correspondences
-from dsac_core.ransac.estimate import estimate_poses
-from dsac_core.relocalizer import DEFAULT_RANSAC, Relocalizer
+from dsac_core.geometry.pose import pose_error
+from dsac_core.relocalizer import Relocalizer
 from dsac_core.scene.confidence import USABLE_ROTATION, USABLE_TRANSLATION
+from dsac_core.training.encoded_views import encode_view, view_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,19 +25,12 @@ if TYPE_CHECKING:
     from dsac_core.networks.coordinate_head import CoordinateHead
     from dsac_core.networks.image_encoder import ImageEncoder
     from dsac_core.scene.scene_map import SceneMap
+    from dsac_core.training.encoded_views import EncodedView
 
 _FRAMES = 8
 _CHECKS = 8  # in the course of the training
 _SHARE = 0.03  # of the time spent on the map so far
-_MAX_CELLS = 3000  # as a relocalizer uses
 _SECONDS_PER_FRAME = 0.1  # to encode it and estimate its pose, as long as that was not measured
-
-
-class _View(NamedTuple):
-    features_NC: torch.Tensor
-    pixels_N2: torch.Tensor  # without distortion
-    camera: Camera
-    world_T_cam: NDArray[np.float64]
 
 
 class LiveRecall:
@@ -58,7 +49,7 @@ class LiveRecall:
         """
         self._frames = [frames[index] for index in sorted(spread_indices(len(frames), _FRAMES))]
         self._reference, self._encoder, self._least = reference, encoder, least
-        self._views: list[_View] = []
+        self._views: list[EncodedView] = []
         self._next_mark = 1.0 / _CHECKS
         self._spent = 0.0
         self._expected = _SECONDS_PER_FRAME * len(self._frames)
@@ -84,39 +75,14 @@ class LiveRecall:
         self._expected = 0.5 * taken if self._spent == 0.0 else taken
         self._spent += taken
 
-    @torch.inference_mode()
     def check(self, head: CoordinateHead) -> int:
         """How many of the frames are localized within 10 cm and 5 degrees."""
-        self._views = self._views or [self._encoded(frame) for frame in self._frames]
-        training = head.training
-        head.eval()
-        good = sum(self._is_localized(head, view) for view in self._views)
-        head.train(training)
-        return good
-
-    def _encoded(self, frame: Frame) -> _View:
-        image, camera = resize_to_focal_length(frame.image, frame.camera, self._reference)
-        device = next(self._encoder.parameters()).device
-        encoded = self._encoder(torch.from_numpy(to_gray(image)).to(device))
-        order = encoded.reliability_N.argsort(descending=True, stable=True)
-        usable = int((encoded.reliability_N >= self._least).sum())
-        cells = order[: min(_MAX_CELLS, usable)]
-        pixels = camera.undistort(encoded.pixels_N2[cells].cpu().double().numpy())
-        ideal = torch.from_numpy(pixels).float().to(device)
-        return _View(encoded.features_NC[cells], ideal, camera, frame.world_T_cam)
-
-    def _is_localized(self, head: CoordinateHead, view: _View) -> bool:
-        low = self._encoder.dtype != torch.float32
-        with torch.autocast(view.pixels_N2.device.type, self._encoder.dtype, enabled=low):
-            points = head(view.features_NC)
-        correspondences = Correspondences.of_image(view.pixels_N2, points, view.camera)
-        generator = torch.Generator().manual_seed(0)
-        result = estimate_poses(correspondences, DEFAULT_RANSAC, generator)
-        if not result.found_B[0]:
-            return False
-        cam_T_world = np.eye(4)
-        cam_T_world[:3] = result.cam_T_world_B34[0].double().cpu().numpy()
-        return _is_near(invert(cam_T_world), view.world_T_cam)
+        self._views = self._views or [
+            encode_view(frame, self._reference, self._encoder, self._least)
+            for frame in self._frames
+        ]
+        errors = view_errors(head, self._views, self._encoder.dtype)
+        return int(((errors[:, 0] < USABLE_TRANSLATION) & (errors[:, 1] < USABLE_ROTATION)).sum())
 
 
 def localized_well(scene: SceneMap, frames: Sequence[Frame], device: torch.device) -> int:

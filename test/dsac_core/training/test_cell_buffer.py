@@ -73,3 +73,15 @@ def test_held_out_positions_are_spread_runs(count: int, share: float, stretches:
     assert len(positions) <= max(1, 1.6 * share * count)
     runs = sum(position - 1 not in positions for position in positions)
     assert runs <= stretches
+
+
+def test_cells_of_chosen_images_come_image_by_image_and_once(rigid: Any) -> None:
+    buffer, cameras, _ = filled(rigid, 100)
+    batch = buffer.draw_from([2, 0], 8, torch.Generator().manual_seed(0))
+    assert batch.features_BC[:, 0].tolist() == 8 * [2.0] + 8 * [0.0]
+    assert batch.intrinsics_B4[:, 0].tolist() == 8 * [cameras[2].fx] + 8 * [cameras[0].fx]
+    for cells in batch.features_BC[:, 1].split(8):
+        assert len(set(cells.tolist())) == 8
+    again = buffer.draw_from([1], 300, torch.Generator().manual_seed(0)).features_BC
+    assert set(again[:, 0].tolist()) == {1.0}
+    assert set(again[:, 1].tolist()) == set(range(10))

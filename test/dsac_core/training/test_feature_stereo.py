@@ -56,6 +56,7 @@ def recording(
     *,
     camera: Camera = CAMERA,
     measured: float = 0.0,
+    measured_wrong_by: float | None = None,
     dtype: torch.dtype = torch.float32,
     textured: bool = True,
 ) -> tuple[CellBuffer, list[NDArray[np.float64]]]:
@@ -71,6 +72,9 @@ def recording(
         features = look_of(points, unit) if textured else torch.ones(len(points), 128)
         known = torch.zeros(len(pixels))
         known[: int(measured * len(pixels))] = 0.5 * unit
+        if measured_wrong_by is not None:
+            known = torch.from_numpy(depth * measured_wrong_by).float()
+            known[::3] = 0.0
         cells.add_image(features, pixels, known, camera, pose)
         truths.append(depth)
     return cells, truths
@@ -118,6 +122,22 @@ def test_measured_depth_stays_and_says_how_exact_it_is() -> None:
     estimated = (batch.depth_B > 0) & ~measured
     assert torch.allclose(batch.depth_tolerance_B[measured], torch.tensor(0.1), atol=1e-3)
     assert torch.allclose(batch.depth_tolerance_B[estimated], torch.tensor(0.25), atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.97, 1.04])
+def test_measured_depth_is_scaled_to_agree_with_the_poses(factor: float) -> None:
+    cells, truths = recording(views=poses(14), measured_wrong_by=factor)
+    summary = estimate(cells)
+    assert summary.depth_scale == pytest.approx(1.0 / factor, abs=0.012)
+    measured = np.arange(len(truths[5])) % 3 != 0
+    ratio = cells.image(5).depth_N.numpy()[measured] / truths[5][measured]
+    np.testing.assert_allclose(ratio, factor * summary.depth_scale, rtol=1e-5)
+
+
+def test_depth_in_another_unit_is_left_alone() -> None:
+    cells, truths = recording(views=poses(14), measured_wrong_by=1000.0)
+    assert estimate(cells).depth_scale == 1.0
+    assert float(cells.image(0).depth_N.max()) > 500.0 * truths[0].min()
 
 
 def test_where_all_looks_alike_nothing_is_claimed() -> None:

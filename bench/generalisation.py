@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each part of fast mapping brings where views are few, or from elsewhere, or look different.
+
+    python3 -m bench.generalisation --dataset RECORDING --iterations 800 --splits all,quarter
+
+Without a recording, it is the synthetic office. The number of training steps is fixed, so that the
+load of the machine changes nothing. Poses are from colour alone, and every pose counts, whether the
+map calls it localized or not. The figures of docs/fast-mapping.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import machine
+from bench.splits import SPLITS, Part, Walks, open_walks
+from bench.studies.settings import Settings
+from dsac_core.data.frame import ALL
+from dsac_core.errors import DsacError
+from dsac_core.evaluation.evaluate import relocalize_all
+from dsac_core.evaluation.metrics import summarize
+from dsac_core.files import write_json
+from dsac_core.networks.coordinate_head import HeadConfig
+from dsac_core.relocalizer import Relocalizer
+from dsac_core.scene.scene_map import SceneMap
+from dsac_core.training.fast_map import map_scene
+from dsac_core.training.fast_map_config import FastMapConfig
+
+Row = dict[str, Any]
+_WITHIN = {"5 cm/5°": (0.05, 5.0), "10 cm/5°": (0.1, 5.0), "25 cm/10°": (0.25, 10.0)}
+_MEDIAN = "median cm"
+_HEADING = ["split", "variant", "frames", *(f"{name} (%)" for name in _WITHIN), _MEDIAN]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Fast mapping with other settings."""
+
+    title: str
+    changes: dict[str, Any] = field(default_factory=dict)  # of `FastMapConfig`
+
+
+_NO_UNCERTAINTY = HeadConfig(uncertainty=False)
+VARIANTS = {  # each has what the one before it has, and one thing more
+    "plain": Variant("reprojection only", {"stereo": None, "head": _NO_UNCERTAINTY}),
+    "stereo": Variant("+ depth from stereo", {"head": _NO_UNCERTAINTY}),
+    "uncertainty": Variant("+ uncertainty (the default)"),
+    "depth": Variant("+ measured depth", {"use_depth": True}),
+}
+
+
+def measure(
+    walks: Walks,
+    splits: Sequence[str],
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    iterations: int,
+) -> Iterator[Row]:
+    """A row for each split, variant, seed and kind of views; equal maps are made once."""
+    maps: dict[tuple[object, ...], SceneMap] = {}
+    for name, variant, seed in itertools.product(splits, variants, seeds):
+        split = SPLITS[name](walks)
+        key = (tuple(split.mapped.indices), variant, seed)
+        if key not in maps:
+            changes = VARIANTS[variant].changes
+            config = FastMapConfig(iterations=iterations, seed=seed, **changes)
+            maps[key] = _mapped(split.mapped, config)
+        for kind, part in split.judged.items():
+            figures = judge(maps[key], part)
+            what = f"{name}: {kind}" if kind else name
+            mapped = len(split.mapped.indices)
+            yield {"split": what, "variant": variant, "seed": seed, "mapped": mapped, **figures}
+
+
+def _mapped(part: Part, config: FastMapConfig) -> SceneMap:
+    started = time.perf_counter()
+    scene = map_scene(part, ALL, config, name="bench")
+    print(f"mapped {len(part.indices)} images in {time.perf_counter() - started:.0f} s", flush=True)
+    return scene
+
+
+def judge(scene: SceneMap, part: Part) -> Row:
+    """Shares of all frames (percent) and the median error; a frame without a pose is far off."""
+    results = [result for _, _, result in relocalize_all(Relocalizer(scene), part, ALL)]
+    metres = np.array([result.translation_error for result in results])
+    degrees = np.degrees([result.rotation_error for result in results])
+    shares = {
+        name: round(100.0 * float(np.mean((metres <= far) & (degrees <= turned))), 1)
+        for name, (far, turned) in _WITHIN.items()
+    }
+    median = 100.0 * float(np.median(metres))
+    summary = summarize(results)
+    return {
+        "frames": len(results),
+        **shares,
+        _MEDIAN: round(median, 2) if math.isfinite(median) else None,
+        "localized_percent": summary.localized_percent,
+        "falsely_localized": summary.falsely_localized,
+    }
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown; of several seeds the mean, and from where to where they go."""
+    lines = [_HEADING, ["---"] * len(_HEADING)]
+    for split, variant in dict.fromkeys((row["split"], row["variant"]) for row in rows):
+        same = [row for row in rows if (row["split"], row["variant"]) == (split, variant)]
+        cells = [_over_seeds([row[name] for row in same], 0) for name in _WITHIN]
+        cells.append(_over_seeds([row[_MEDIAN] for row in same], 1))
+        lines.append([split, VARIANTS[variant].title, str(same[0]["frames"]), *cells])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _over_seeds(values: Sequence[float | None], digits: int) -> str:
+    known = [math.inf if value is None else value for value in values]
+    said = [
+        f"{value:.{digits}f}" if math.isfinite(value) else "none"
+        for value in (float(np.mean(known)), min(known), max(known))
+    ]
+    return said[0] if len(known) == 1 else f"{said[0]} ({said[1]} to {said[2]})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; the file is written after each row, so that an interrupted run leaves what it has."""
+    args = _parser().parse_args(arguments)
+    machine.use_one_thread()
+    settings = Settings(
+        dataset=args.dataset,
+        test_dataset=args.test_dataset,
+        max_test=args.max_test,
+        views=args.views,
+        image_height=args.image_height,
+    )
+    rows: list[Row] = []
+    try:
+        walks = open_walks(settings)
+        for row in measure(walks, args.splits, args.variants, args.seeds, args.iterations):
+            rows.append(row)
+            print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+            if args.json is not None:
+                content = {"recording": walks.mapped.name, "iterations": args.iterations}
+                write_json(args.json, {**content, "rows": rows, "machine": machine.describe()})
+    except DsacError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    print(f"\n{table(rows)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m bench.generalisation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+    def names(known: dict[str, Any]) -> dict[str, Any]:
+        def listed(text: str) -> list[str]:
+            unknown = [name for name in text.split(",") if name not in known]
+            if unknown:
+                msg = f"there is no '{unknown[0]}', there are: {', '.join(known)}"
+                raise argparse.ArgumentTypeError(msg)
+            return text.split(",")
+
+        return {"type": listed, "default": list(known), "help": f"of {','.join(known)}"}
+
+    def numbers(text: str) -> list[int]:
+        return [int(number) for number in text.split(",")]
+
+    parser.add_argument("--dataset", type=Path, help="a rosbag2 or 7-Scenes folder")
+    parser.add_argument("--test-dataset", type=Path, help="to judge on, if that has no split test")
+    parser.add_argument("--max-test", type=int, default=200, help="images of it at most")
+    parser.add_argument("--iterations", type=int, default=800, help="training steps")
+    parser.add_argument("--splits", **names(SPLITS))
+    parser.add_argument("--variants", **names(VARIANTS))
+    parser.add_argument("--seeds", type=numbers, default=[0], help="such as 0,1,2")
+    parser.add_argument("--views", type=int, default=90, help="training views of the office")
+    parser.add_argument("--image-height", type=int, default=480, help="of the office, px")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
