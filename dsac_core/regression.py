@@ -36,7 +36,6 @@ class Regressed:
     points_N3: torch.Tensor  # metres
     camera: Camera  # of the pixels
     cells: int  # that could have been used
-    weights_N: torch.Tensor | None = None  # of the cells; None: all alike
     depth_N: torch.Tensor | None = None  # metres, where depth was given
     scorer: ScoreNet | None = None  # chooses among hypotheses, where the map has one
     timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
@@ -44,9 +43,7 @@ class Regressed:
     def correspondences(self, *, with_depth: bool) -> Correspondences:
         """2D-3D, or 3D-3D with depth."""
         depth = self.depth_N if with_depth else None
-        return Correspondences.of_image(
-            self.pixels_N2, self.points_N3, self.camera, self.weights_N, depth
-        )
+        return Correspondences.of_image(self.pixels_N2, self.points_N3, self.camera, depth_N=depth)
 
 
 class Regressor(Protocol):
@@ -92,9 +89,9 @@ class FeatureRegressor:
         reliable = order[: min(self._max_cells, int(usable.sum()))]
         low_precision = self._encoder.dtype != torch.float32
         with torch.autocast(self._device.type, self._encoder.dtype, enabled=low_precision):
-            predicted = self._head.predict(encoded.features_NC[reliable])
+            points = self._head(encoded.features_NC[reliable])
         pixels = encoded.pixels_N2[reliable].cpu().double().numpy()
-        ideal = torch.from_numpy(camera.undistort(pixels)).to(predicted.points_N3)
+        ideal = torch.from_numpy(camera.undistort(pixels)).to(points)
         timings = {
             "gray": gray_at - started,
             "encode": encoded_at - gray_at,
@@ -102,10 +99,9 @@ class FeatureRegressor:
         }
         return Regressed(
             ideal,
-            predicted.points_N3,
+            points,
             camera,
             cells=min(len(encoded.reliability_N), self._max_cells),
-            weights_N=predicted.weights_N,
             depth_N=None if depth is None else _depth_of(depth, pixels, camera),
             timings=timings,
         )

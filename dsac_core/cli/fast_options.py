@@ -36,6 +36,13 @@ def add_fast_options(parser: argparse.ArgumentParser) -> None:
         " stretches of the recording are held out)",
     )
     group.add_argument(
+        "--finetune-seconds",
+        type=positive_float,
+        default=argparse.SUPPRESS,
+        help="after the training, train so long end to end, through RANSAC, on pose errors"
+        " (default: not at all; on top of the budget)",
+    )
+    group.add_argument(
         "--memory-gb",
         type=positive_float,
         metavar="GB",
@@ -67,6 +74,7 @@ def fast_config(args: argparse.Namespace) -> FastMapConfig:
         budget_seconds=getattr(args, "budget_seconds", FAST_BUDGET),
         iterations=getattr(args, "iterations", None),
         use_depth="depth" in args,
+        finetune_seconds=getattr(args, "finetune_seconds", 0.0),
         seed=args.seed,
     )
     if "memory_gb" in args:

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
@@ -15,8 +13,6 @@ from dsac_core.errors import ConfigError
 
 LARGEST_SIZE = 4096  # of any dimension: a damaged header must not ask for all memory
 MIN_SCALE = 0.02  # of the homogeneous coordinate: bounds how far a prediction can lie
-_LEAST_LOG_WEIGHT = -12.0  # a weight of zero would mean that there is no such cell
-_FIRST_ERROR = math.log(20.0)  # log px: what is expected of cells before anything is learned
 
 
 @dataclass(frozen=True)
@@ -26,36 +22,13 @@ class HeadConfig:
     in_channels: int = 128  # of the encoder's features
     width: int = 256  # channels of every hidden layer
     blocks: int = 2  # residual blocks of three layers each
-    uncertainty: bool = True  # whether it says how far off it expects to be
 
     def __post_init__(self) -> None:
         """Refuse sizes that are no sizes."""
-        for name in ("in_channels", "width", "blocks"):
-            value = getattr(self, name)
+        for name, value in asdict(self).items():
             if not 1 <= value <= LARGEST_SIZE:
                 msg = f"head: {name} must be between 1 and {LARGEST_SIZE}, got {value}"
                 raise ConfigError(msg)
-
-
-class CellPrediction(NamedTuple):
-    """What a head says of cells."""
-
-    points_N3: torch.Tensor  # scene coordinates, metres, float32
-    log_error_N: torch.Tensor | None  # log of the expected reprojection error, px, where it knows
-
-    @property
-    def weights_N(self) -> torch.Tensor:
-        """How much each cell counts for the pose of its image, in (0, 1].
-
-        Inverse variances, except that the better half of the image counts alike: a pose needs
-        cells from all over the image more than it needs the surest ones.
-        """
-        if self.log_error_N is None:
-            return torch.ones_like(self.points_N3[:, 0])
-        if len(self.log_error_N) == 0:
-            return self.log_error_N
-        surer = self.log_error_N.nanmedian() - self.log_error_N
-        return (2.0 * surer).clamp(min=_LEAST_LOG_WEIGHT, max=0.0).exp()
 
 
 class CoordinateHead(nn.Module):
@@ -80,17 +53,13 @@ class CoordinateHead(nn.Module):
             nn.ModuleList(nn.Linear(width, width) for _ in range(3)) for _ in range(config.blocks)
         )
         self.neck = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
-        self.leave = nn.Linear(width, 5 if config.uncertainty else 4)
+        self.leave = nn.Linear(width, 4)
         self.register_buffer("feature_mean", torch.zeros(config.in_channels))
         self.register_buffer("feature_std", torch.ones(config.in_channels))
         self.register_buffer("centre", torch.zeros(3))
 
     def forward(self, features_NC: torch.Tensor) -> torch.Tensor:
         """Scene coordinates [N x 3], metres, float32, for cell features [N x C]."""
-        return self.predict(features_NC).points_N3
-
-    def predict(self, features_NC: torch.Tensor) -> CellPrediction:
-        """The same, with how far off they may be: in px of the image size that it learned from."""
         x = (features_NC.float() - self.feature_mean) / self.feature_std
         x = functional.relu(self.enter(x))
         for block in self.blocks:
@@ -100,9 +69,7 @@ class CoordinateHead(nn.Module):
             x = x + y
         for layer in self.neck:
             x = functional.relu(layer(x))
-        out = self.leave(x).float()
-        log_error = _FIRST_ERROR + out[:, 4] if self.config.uncertainty else None
-        return CellPrediction(self._from_homogeneous(out[:, :4]), log_error)
+        return self._from_homogeneous(self.leave(x).float())
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The square weight matrices, from hidden layer to hidden layer."""

@@ -55,8 +55,7 @@ def networks_of(header: dict[str, Any], file: Path) -> tuple[Regressor, ScoreNet
     if encoder != ENCODER_NAME:
         msg = f"{file} needs encoder '{encoder}', this software has '{ENCODER_NAME}'"
         raise SceneMapError(msg)
-    # Heads of the first maps did not say how far off they are.
-    config = HeadConfig(**{"uncertainty": False, **header["head"]})
+    config = HeadConfig(**header["head"])
     if config.in_channels != FEATURE_CHANNELS:
         msg = f"head.in_channels is {config.in_channels}, the encoder's {FEATURE_CHANNELS}"
         raise SceneMapError(msg)

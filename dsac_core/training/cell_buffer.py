@@ -46,6 +46,7 @@ class ImageCells(NamedTuple):
 @dataclass(frozen=True)
 class _Image:
     rows: slice
+    varied_from: int | None
     intrinsics_4: torch.Tensor
     cam_T_world_34: torch.Tensor
 
@@ -75,6 +76,10 @@ class CellBuffer:
     def images(self) -> int:
         """How many images the cells are from."""
         return len(self._images)
+
+    def varied_from(self, number: int) -> int | None:
+        """The image that an image was made of; None for one that was taken."""
+        return self._images[number].varied_from
 
     def image(self, number: int) -> ImageCells:
         """The cells of an image, in the order in which they were added."""
@@ -107,8 +112,12 @@ class CellBuffer:
         camera: Camera,
         world_T_cam: NDArray[np.float64],
         depth_tolerance: float = MEASURED_DEPTH_TOLERANCE,
+        varied_from: int | None = None,
     ) -> None:
-        """Add cells of one image; what does not fit is left out."""
+        """Add cells of one image; what does not fit is left out.
+
+        An image that is ``varied_from`` another one shows the same, from the same place.
+        """
         kept = min(len(features_NC), self.capacity - self.size)
         rows = slice(self.size, self.size + kept)
         self._features[rows] = features_NC[:kept].to(self._features.dtype)
@@ -119,7 +128,7 @@ class CellBuffer:
         self._image_of[rows] = len(self._images)
         intrinsics = torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy])
         cam_T_world = torch.from_numpy(invert(world_T_cam)[:3]).float()
-        self._images.append(_Image(rows, intrinsics, cam_T_world))
+        self._images.append(_Image(rows, varied_from, intrinsics, cam_T_world))
         self._geometry = None
         self.size += kept
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,9 +14,6 @@ from dsac_core.training.projection import project
 
 if TYPE_CHECKING:
     from dsac_core.training.cell_buffer import CellBatch
-
-
-_LEAST_LOG_ERROR = -2.0  # log px
 
 
 @dataclass(frozen=True)
@@ -64,33 +61,10 @@ def soft_clamp(error: torch.Tensor, width: float) -> torch.Tensor:
     return torch.where(error < width, error, 2.0 * root - width)
 
 
-class CoordinateLoss(NamedTuple):
-    """What a batch of predictions costs, and how good they are."""
-
-    mean: torch.Tensor  # px
-    valid_B: torch.Tensor  # bool
-    error_B: torch.Tensor  # reprojection error, px, at most the largest valid one
-
-
-def uncertainty_loss(log_error_B: torch.Tensor, loss: CoordinateLoss) -> torch.Tensor:
-    """Negative log likelihood of the valid ones' errors under an exponential distribution.
-
-    Its minimum is where the predicted error is the mean of the errors that cells like it make. The
-    errors are given, not learned: this loss does not move the scene coordinates by them.
-
-    Args:
-        log_error_B: Log of the expected error, px: of the mean of the distribution.
-        loss: Of the same cells.
-    """
-    above = log_error_B.clamp_min(_LEAST_LOG_ERROR)  # below, a tangent: it must not overflow
-    scaled = loss.error_B.detach() * (-above).exp() * (1.0 + above - log_error_B)
-    return torch.where(loss.valid_B, scaled + log_error_B, 0.0).mean()
-
-
 def coordinate_loss(
     predicted_B3: torch.Tensor, batch: CellBatch, config: CoordinateLossConfig, progress: float
-) -> CoordinateLoss:
-    """The mean loss of a batch of cells, in px.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss in px over a batch of cells, and the share of them that are valid.
 
     A prediction is valid if it lies in front of its camera (at most ``max_depth``), reprojects
     within ``max_reprojection_error`` and, where depth is known, agrees with it. A valid one
@@ -131,4 +105,4 @@ def coordinate_loss(
     off = (depth - target_depth)[:, 0].abs() * focal[:, 0] / target_depth[:, 0]
     along = torch.where(measured, soft_clamp(config.depth * off, width), 0.0)
     loss = torch.where(valid, soft_clamp(error, width) + along, pull)
-    return CoordinateLoss(loss.mean(), valid, error.clamp_max(config.max_reprojection_error))
+    return loss.mean(), valid.float().mean()

@@ -15,6 +15,7 @@ from dsac_core.errors import DatasetError
 from dsac_core.geometry.images import depth_at, resize_to_focal_length, to_gray
 from dsac_core.training.cell_buffer import CellBuffer
 from dsac_core.training.held_out import choose_frames
+from dsac_core.training.varied_cells import add_varied_cells
 from dsac_core.training.workers import ALONE
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def encode_recording(
     if camera is None and workers.count > 1:  # the same for all
         camera = next(dataset.frames(split, indices={ordered[0]})).camera
     capacity = max(1, min(config.buffer_cells // workers.count, 10_000 * len(mine)))
-    per_image = max(1, capacity // max(1, len(mine)))
+    varied = len(mine) // config.vary_every if config.vary_every else 0
+    per_image = max(1, capacity // max(1, len(mine) + varied))
     trained = mine if again is None else again
     read = sorted({*trained, *(checked if workers.rank == 0 else ())})
     cells = CellBuffer(capacity, config.head.in_channels, storage_dtype(encoder), device)
@@ -112,6 +114,8 @@ def encode_recording(
             held_out.append(frame)
         elif not clock.is_behind(number / len(read)):
             _add_cells(frame, camera, cells, per_image, config, encoder, device, generator)
+            if config.vary_every and len(encoded) % config.vary_every == 0:
+                add_varied_cells(frame, camera, cells, per_image, config, encoder, generator)
             positions.append(frame.world_T_cam[:3, 3])
             encoded.append(index)
         progress("encoding", (number + 1) / len(read), f"image {number + 1}/{len(read)}")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from dsac_core.geometry.images import depth_at, resize_to_focal_length, to_gray
+from dsac_core.geometry.images import resize_to_focal_length, to_gray
 from dsac_core.geometry.pose import invert, pose_error
 from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import estimate_poses
-from dsac_core.relocalizer import DEFAULT_DEPTH_RANSAC, DEFAULT_RANSAC
+from dsac_core.relocalizer import DEFAULT_RANSAC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,6 @@ class EncodedView(NamedTuple):
     pixels_N2: torch.Tensor  # without distortion
     camera: Camera
     world_T_cam: NDArray[np.float64]
-    depth_N: torch.Tensor | None = None  # metres, where the frame has it
 
 
 def encode_view(
@@ -43,7 +42,7 @@ def encode_view(
     """Encode a frame.
 
     Args:
-        frame: With its pose, and with depth or without.
+        frame: With its pose.
         reference: The camera to whose focal length the map resizes images.
         encoder: Of the map; its device is that of the result.
         min_reliability: Of the cells that are used.
@@ -55,48 +54,35 @@ def encode_view(
     usable = int((encoded.reliability_N >= min_reliability).sum())
     cells = order[: min(_MAX_CELLS, usable)]
     pixels = encoded.pixels_N2[cells].cpu().double().numpy()
-    depth = None
-    if frame.depth is not None:
-        depth = torch.from_numpy(depth_at(frame.depth, pixels, camera)).to(device)
     ideal = torch.from_numpy(camera.undistort(pixels)).float().to(device)
-    return EncodedView(encoded.features_NC[cells], ideal, camera, frame.world_T_cam, depth)
+    return EncodedView(encoded.features_NC[cells], ideal, camera, frame.world_T_cam)
 
 
 @torch.inference_mode()
 def view_errors(
-    head: CoordinateHead,
-    views: Sequence[EncodedView],
-    dtype: torch.dtype,
-    *,
-    with_depth: bool = False,
+    head: CoordinateHead, views: Sequence[EncodedView], dtype: torch.dtype
 ) -> NDArray[np.float64]:
-    """Metres and radians [N x 2] by which the pose of each view is off; infinite without one.
+    """How far the pose of each view is off, in metres and radians [N x 2]; infinite without one.
 
     Args:
         head: Is left in the mode in which it is.
         views: On the device of the head.
         dtype: In which the head computes, as a relocalizer has it.
-        with_depth: Use the views' depth.
     """
     training = head.training
     head.eval()
-    errors = [_error(head, view, dtype, with_depth=with_depth) for view in views]
+    errors = [_error(head, view, dtype) for view in views]
     head.train(training)
     return np.array(errors, dtype=np.float64).reshape(-1, 2)
 
 
-def _error(
-    head: CoordinateHead, view: EncodedView, dtype: torch.dtype, *, with_depth: bool
-) -> tuple[float, float]:
+def _error(head: CoordinateHead, view: EncodedView, dtype: torch.dtype) -> tuple[float, float]:
     device, low = view.pixels_N2.device.type, dtype != torch.float32
     with torch.autocast(device, dtype if low else None, enabled=low):
-        predicted = head.predict(view.features_NC)
-    depth = view.depth_N if with_depth else None
-    correspondences = Correspondences.of_image(
-        view.pixels_N2, predicted.points_N3, view.camera, predicted.weights_N, depth
-    )
-    ransac = DEFAULT_RANSAC if depth is None else DEFAULT_DEPTH_RANSAC
-    result = estimate_poses(correspondences, ransac, torch.Generator().manual_seed(0))
+        points = head(view.features_NC)
+    correspondences = Correspondences.of_image(view.pixels_N2, points, view.camera)
+    generator = torch.Generator().manual_seed(0)
+    result = estimate_poses(correspondences, DEFAULT_RANSAC, generator)
     if not result.found_B[0]:
         return np.inf, np.inf
     cam_T_world = np.eye(4)

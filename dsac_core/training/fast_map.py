@@ -92,8 +92,9 @@ def map_scene(
             except DatasetError:
                 scene = None
             raise MappingInterrupted(loop.where, scene, mapping.recording.held_out)
+        finetuned = mapping.finetune(interrupted)
     try:
-        return _checked(mapping.scene(), mapping, job)
+        return _checked(mapping.scene(**finetuned), mapping, job)
     except DatasetError:
         if checkpoint_file is not None:
             checkpoint_file.unlink(missing_ok=True)  # the same settings would end here again

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dsac_core.errors import ConfigError
 from dsac_core.networks.coordinate_head import HeadConfig
+from dsac_core.training.augmentation import AugmentationConfig
 from dsac_core.training.coordinate_loss import CoordinateLossConfig
 from dsac_core.training.feature_stereo import StereoConfig
 
@@ -28,7 +29,12 @@ class FastMapConfig:
     held_out_share: float = 0.06  # of the frames, to calibrate confidence and covariance
     max_held_out: int = 40  # frames, however long the recording
     held_out_stretches: int = 4  # in so many runs of consecutive frames
+    vary_every: int = (
+        3  # so many images are turned, scaled and exposed otherwise, and join; 0: none
+    )
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     use_depth: bool = False  # supervise with depth where the recording has it
+    finetune_seconds: float = 0.0  # end to end, at the end; on top of the budget
     checkpoint_seconds: float = 30.0  # between checkpoints
     seed: int = 0
     head: HeadConfig = field(default_factory=HeadConfig)
@@ -39,6 +45,12 @@ class FastMapConfig:
         """Refuse values that cannot work."""
         if not self.budget_seconds > 0:
             msg = f"budget_seconds must be positive, got {self.budget_seconds}"
+            raise ConfigError(msg)
+        if self.vary_every < 0:
+            msg = f"vary_every must not be negative, got {self.vary_every}"
+            raise ConfigError(msg)
+        if not self.finetune_seconds >= 0:
+            msg = f"finetune_seconds must not be negative, got {self.finetune_seconds}"
             raise ConfigError(msg)
         if self.iterations is not None and self.iterations < 1:
             msg = f"iterations must be at least 1, got {self.iterations}"

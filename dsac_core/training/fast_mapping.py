@@ -18,14 +18,18 @@ from dsac_core.networks.precision import training_dtype
 from dsac_core.progress import silent
 from dsac_core.scene.scene_map import Calibration, SceneMap
 from dsac_core.training.encoded_recording import encode_recording
+from dsac_core.training.encoded_views import encode_view, view_errors
 from dsac_core.training.fast_loop import FastLoop
 from dsac_core.training.fast_state import FastState, fast_settings, recordings_of
 from dsac_core.training.fast_trainer import FastTrainer
 from dsac_core.training.feature_stereo import StereoSummary, estimate_depth
+from dsac_core.training.finetune import finetune_head
+from dsac_core.training.finetune_steps import FinetuneConfig
 from dsac_core.training.live_recall import LiveRecall
 from dsac_core.training.workers import ALONE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -105,8 +109,9 @@ class FastMapping:
         self._stereo = self._estimate_depth(None if kept is None else kept.swept[workers.rank])
         head = _head_for(self.recording, self._config, begin_with, workers).to(device)
         workers.copy_first(head)
-        trained_with = replace(self._config, loss=self._loss_config())
-        self.trainer = FastTrainer(head, self.recording.cells, trained_with, dtype, workers)
+        self._config = replace(self._config, loss=self._loss_config())
+        self.trainer = FastTrainer(head, self.recording.cells, self._config, dtype, workers)
+        self._encoder, self._dtype = encoder, dtype
         self._encoded = workers.gather(self.recording.encoded)
         self._swept = workers.gather(self._stereo.images)
         self._depth_scales = workers.gather(self._stereo.depth_scale)
@@ -157,6 +162,29 @@ class FastMapping:
             save=self._save,
             watch=self._watch,
         )
+
+    def finetune(self, interrupted: Callable[[], bool]) -> dict[str, Any]:
+        """Train end to end for as long as the settings ask; returns what a record says of it."""
+        config, job = self._config, self._job
+        if not config.finetune_seconds:
+            return {}
+        views = [
+            encode_view(frame, self.recording.camera, self._encoder, config.min_reliability)
+            for frame in self.recording.held_out
+        ]
+        record = finetune_head(
+            self.trainer.head,
+            self.recording.cells,
+            FinetuneConfig(seed=config.seed),
+            seconds=config.finetune_seconds,
+            loss=config.loss,
+            precision=self._dtype,
+            check=lambda head: view_errors(head, views, self._encoder.dtype),
+            progress=job.progress,
+            interrupted=interrupted,
+            workers=job.workers,
+        )
+        return record.as_dict()
 
     def scene(self, **remarks: Any) -> SceneMap:
         """What was learned, as a map with a provisional calibration."""

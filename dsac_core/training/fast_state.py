@@ -78,7 +78,7 @@ def fast_settings(
         "recordings": recordings_of(dataset, split),
         "validation": checked_with,
         "processes": workers.count,
-        **settings_of(config, "checkpoint_seconds"),
+        **settings_of(config, "checkpoint_seconds", "finetune_seconds"),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dsac_core.training.coordinate_loss import coordinate_loss, uncertainty_loss
+from dsac_core.training.coordinate_loss import coordinate_loss
 from dsac_core.training.muon import Muon
 from dsac_core.training.schedule import step_generator
 from dsac_core.training.workers import ALONE
@@ -61,12 +61,9 @@ class FastTrainer:
         generator = step_generator(config.seed, "fast", self.iteration, self._workers.rank)
         batch = self._cells.draw(config.batch_size, generator)
         with torch.autocast(device.type, self._precision, enabled=not self._in_full_precision):
-            predicted = self.head.predict(batch.features_BC)
-        loss = coordinate_loss(predicted.points_N3, batch, config.loss, done)
-        objective = loss.mean
-        if predicted.log_error_N is not None:
-            objective = objective + uncertainty_loss(predicted.log_error_N, loss)
-        objective.backward()
+            predicted = self.head(batch.features_BC)
+        loss, valid = coordinate_loss(predicted, batch, config.loss, done)
+        loss.backward()
         self._workers.average_gradients(self.head)
         warmup = min(1.0, (self.iteration + 1) / config.warmup_iterations)
         schedule = warmup * 0.5 * (1.0 + math.cos(math.pi * done))
@@ -77,9 +74,9 @@ class FastTrainer:
             optimizer.zero_grad(set_to_none=True)
         self.iteration += 1
         if self.iteration % _STEPS_BETWEEN_FIGURES == 0:
-            value = loss.mean.item()
+            value = loss.item()
             self.loss = value if math.isnan(self.loss) else 0.9 * self.loss + 0.1 * value
-            self.valid = float(loss.valid_B.float().mean())
+            self.valid = valid.item()
 
     def cool_down(self, done: float) -> None:
         """Run through the rest of the schedule in a few seconds.

@@ -102,13 +102,13 @@ def estimate_depth(
     depths = _depths_to_try(
         views, (low / _RANGE_MARGIN, high * _RANGE_MARGIN), config.parallax * typical, config
     )
-    per_image = max(1, config.max_cells // max(1, cells.images))
+    per_image = max(1, config.max_cells // len(views.taken))
     scale = _scale_of_measured(views, typical, depths, config, generator)
     cells.scale_depth(scale)
     filled, done = 0, 0
-    order = torch.randperm(cells.images, generator=generator).tolist()
+    order = torch.randperm(len(views.taken), generator=generator).tolist()
     while done < len(order) and not enough(done):
-        image = order[done]
+        image = views.taken[order[done]]
         neighbours = views.neighbours(image, config.parallax * typical, config.neighbours)
         unknown = torch.nonzero(~(cells.image(image).depth_N > 0))[:, 0].cpu()
         sought = unknown[torch.randperm(len(unknown), generator=generator)[:per_image]]
@@ -119,6 +119,11 @@ def estimate_depth(
         if done % 10 == 0 or done == len(order):
             detail = f"image {done}/{len(order)}, scene at {typical:.1f} m"
             progress("estimating depth", done / len(order), detail)
+    for image in views.varied:
+        depth = views.depth_from_source(image)
+        unknown = torch.nonzero((depth > 0) & ~(cells.image(image).depth_N > 0))[:, 0]
+        cells.set_depth(image, unknown, depth[unknown], config.tolerance)
+        filled += len(unknown)
     return StereoSummary(typical, filled / max(1, cells.size), done, scale)
 
 
@@ -126,8 +131,8 @@ def _depths_of_scene(
     views: StereoViews, config: StereoConfig, generator: torch.Generator
 ) -> torch.Tensor | None:
     """Depths of some cells, metres, by the length of baseline at which most are clear."""
-    count = views.cells.images
-    images = torch.randperm(count, generator=generator)[:_LADDER_IMAGES].tolist()
+    order = torch.randperm(len(views.taken), generator=generator)[:_LADDER_IMAGES]
+    images = [views.taken[number] for number in order.tolist()]
     best: torch.Tensor | None = None
     baseline = views.extent() / 2
     while baseline > 0 and baseline >= views.smallest_step():
@@ -156,7 +161,8 @@ def _scale_of_measured(
 ) -> float:
     """What measured depth is to be multiplied by; 1 where too little of it could be compared."""
     ratios = []
-    for image in torch.randperm(views.cells.images, generator=generator)[:_SCALE_IMAGES].tolist():
+    order = torch.randperm(len(views.taken), generator=generator)[:_SCALE_IMAGES]
+    for image in (views.taken[number] for number in order.tolist()):
         measured = views.cells.image(image).depth_N
         known = torch.nonzero(measured > 0)[:, 0].cpu()
         sought = known[torch.randperm(len(known), generator=generator)[:_MOST_SCALE_CELLS]]

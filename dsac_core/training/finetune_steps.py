@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from dsac_core.errors import ConfigError
-from dsac_core.networks.coordinate_head import CellPrediction
 from dsac_core.ransac.config import RansacConfig
 from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.expected_loss import hypothesis_losses
 from dsac_core.ransac.pose_loss import PoseLossConfig
-from dsac_core.training.coordinate_loss import (
-    CoordinateLossConfig,
-    coordinate_loss,
-    uncertainty_loss,
-)
+from dsac_core.training.coordinate_loss import CoordinateLossConfig, coordinate_loss
 from dsac_core.training.muon import Muon
 from dsac_core.training.schedule import batch_indices, learning_rate, step_generator
 
@@ -101,13 +96,10 @@ class FinetuneSteps:
         batch = self._cells.draw_from(numbers, config.cells, generator)
         low = self._precision != torch.float32
         with torch.autocast(batch.pixels_B2.device.type, self._precision, enabled=low):
-            predicted = self._head.predict(batch.features_BC)
-        pose = expected_pose_loss(predicted, batch, config, generator)
-        coordinates = coordinate_loss(predicted.points_N3, batch, self._coordinate_loss, 1.0)
-        objective = config.pose_weight * pose + coordinates.mean
-        if predicted.log_error_N is not None:
-            objective = objective + uncertainty_loss(predicted.log_error_N, coordinates)
-        objective.backward()
+            points = self._head(batch.features_BC)
+        pose = expected_pose_loss(points, batch, config, generator)
+        coordinates, _ = coordinate_loss(points, batch, self._coordinate_loss, 1.0)
+        (config.pose_weight * pose + coordinates).backward()
         self._workers.average_gradients(self._head)
         warmup = min(1.0, (self.iteration + 1) / config.warmup_iterations)
         finite = self._gradient_is_finite()
@@ -140,23 +132,18 @@ def _is_usable(image: ImageCells) -> bool:
 
 
 def expected_pose_loss(
-    predicted: CellPrediction,
-    batch: CellBatch,
-    config: FinetuneConfig,
-    generator: torch.Generator,
+    points_B3: torch.Tensor, batch: CellBatch, config: FinetuneConfig, generator: torch.Generator
 ) -> torch.Tensor:
     """Mean expected pose loss over the images of a batch, with a tame gradient in the points.
 
     That of an image is no longer than ``config.longest_gradient``, and none where it is not finite.
 
     Args:
-        predicted: What the head says of ``config.cells`` of each image in turn. Its weights are
-            those of a relocalizer, and constants.
+        points_B3: Scene points, metres, ``config.cells`` of each image in turn.
         batch: Where they were seen.
         config: The settings.
         generator: Decides the draws.
     """
-    points_B3, log_error_B = predicted
     images = len(points_B3) // config.cells
     bound = config.longest_gradient / images
 
@@ -170,11 +157,9 @@ def expected_pose_loss(
         points_BN3.register_hook(tame)
     intrinsics_BN4 = batch.intrinsics_B4.unflatten(0, (images, config.cells))
     pixels_BN2 = batch.pixels_B2.unflatten(0, (images, config.cells)) - intrinsics_BN4[..., 2:]
-    weights_BN = torch.ones_like(pixels_BN2[..., 0])
-    if log_error_B is not None:
-        each = zip(points_BN3.detach(), log_error_B.detach().split(config.cells), strict=True)
-        weights_BN = torch.stack([CellPrediction(*one).weights_N for one in each])
-    correspondences = Correspondences(pixels_BN2, points_BN3, weights_BN, intrinsics_BN4[:, 0, :2])
+    correspondences = Correspondences(
+        pixels_BN2, points_BN3, torch.ones_like(pixels_BN2[..., 0]), intrinsics_BN4[:, 0, :2]
+    )
     truth_B34 = batch.cam_T_world_B34[:: config.cells]
     losses = hypothesis_losses(
         correspondences, truth_B34, config.ransac, generator, loss=config.pose_loss

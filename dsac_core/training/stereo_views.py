@@ -33,15 +33,18 @@ class StereoViews:
         self._translation_M3 = cam_T_world[:, :, 3]
         self._centre_M3 = -(self._rotation_M33.mT @ self._translation_M3[..., None])[..., 0]
         self._axis_M3 = self._rotation_M33[:, 2]
-        pixels = torch.cat([image.pixels_N2 for image in self._images])
+        self.taken = [n for n in range(cells.images) if cells.varied_from(n) is None]
+        self.varied = [n for n in range(cells.images) if cells.varied_from(n) is not None]
+        pixels = torch.cat([self._images[number].pixels_N2 for number in self.taken])
         self._corner_2 = pixels.amin(dim=0)
         extent_2 = pixels.amax(dim=0) - self._corner_2
         area = float((extent_2 / STRIDE + 1.0).prod())
-        usual = float(torch.tensor([len(image.pixels_N2) for image in self._images]).median())
+        counts = [len(self._images[number].pixels_N2) for number in self.taken]
+        usual = float(torch.tensor(counts).median())
         self._pitch = STRIDE * max(1.0, math.sqrt(_FULL * area / max(usual, 1.0)))
         columns, rows = (int(side / self._pitch + 1.5) for side in extent_2.tolist())
         self._grid = (rows, columns)
-        self._lookups = [self._lookup(image.pixels_N2) for image in self._images]
+        self._lookups = {n: self._lookup(self._images[n].pixels_N2) for n in self.taken}
 
     def _places(self, pixels_2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The place in a lookup [...] of pixels [... x 2], and whether there is one."""
@@ -69,7 +72,8 @@ class StereoViews:
 
     def smallest_step(self) -> float:
         """A baseline, metres, that is short even from one image to the next."""
-        steps = (self._centre_M3[1:] - self._centre_M3[:-1]).norm(dim=1)
+        centres = self._centre_M3[self.taken]
+        steps = (centres[1:] - centres[:-1]).norm(dim=1)
         return max(float(steps.median()), 1e-3 * self.extent()) if len(steps) else math.inf
 
     def neighbours(self, image: int, baseline: float, count: int) -> list[int]:
@@ -77,7 +81,7 @@ class StereoViews:
         length = (self._centre_M3 - self._centre_M3[image]).norm(dim=1)
         turn = (self._axis_M3 @ self._axis_M3[image]).clamp(-1.0, 1.0).acos()
         cost = (length.clamp_min(1e-9) / baseline).log().abs() + turn / _TURN_SCALE
-        cost[image] = torch.inf
+        cost[[image, *self.varied]] = torch.inf
         crowded = cost.clone()
         chosen: list[int] = []
         for _ in range(min(count, len(cost) - 1)):
@@ -131,6 +135,21 @@ class StereoViews:
             total += torch.where(there, alike, 0.0)
             seen += there
         return torch.where(seen >= 2, total / seen.clamp_min(1.0), -1.0)
+
+    def depth_from_source(self, image: int) -> torch.Tensor:
+        """Depth [N] of the cells of a varied image, from that of its source; 0 for none."""
+        source = self.cells.varied_from(image)
+        assert source is not None
+        own, other = self._images[image], self.cells.image(source)
+        focal = own.intrinsics_4[:2]
+        ray = functional.pad((own.pixels_N2 - own.intrinsics_4[2:]) / focal, (0, 1), value=1.0)
+        ray = ray @ (self._rotation_M33[source] @ self._rotation_M33[image].T).T
+        away = ray[:, 2:].clamp_min(1e-6)
+        pixels = ray[:, :2] / away * other.intrinsics_4[:2] + other.intrinsics_4[2:]
+        place, inside = self._places(pixels)
+        cell = self._lookups[source][place]
+        depth = other.depth_N[cell.clamp_min(0)] / away[:, 0]
+        return torch.where(inside & (cell >= 0) & (depth > 0), depth, 0.0)
 
     def _descriptors(self, image: int) -> torch.Tensor:
         """Unit vectors [N x 64], in bfloat16 where the features are, else in float32."""

@@ -73,9 +73,9 @@ def test_a_recording_of_twenty_thousand_images_stays_within_its_bounds(
     assert 0.9 * 2_000 < encoded.cells.size <= 2_000
     stored = [value for value in vars(encoded.cells).values() if isinstance(value, torch.Tensor)]
     assert sum(value.nbytes for value in stored) <= 280 * 2_000
-    # Of all the images, each with a part of its cells.
+    # Of all the images and their variations, each with a part of its cells.
     batch = encoded.cells.draw(20_000, torch.Generator().manual_seed(0))
-    assert len(batch.cam_T_world_B34.flatten(1).unique(dim=0)) == 96
+    assert len(batch.cam_T_world_B34.flatten(1).unique(dim=0)) == 96 + 96 // config.vary_every
 
 
 def test_features_are_stored_in_half_precision(encoder: ImageEncoder) -> None:

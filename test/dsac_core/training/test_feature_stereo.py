@@ -140,6 +140,26 @@ def test_depth_in_another_unit_is_left_alone() -> None:
     assert float(cells.image(0).depth_N.max()) > 500.0 * truths[0].min()
 
 
+def test_a_varied_image_has_the_depth_of_its_source_and_is_nobodys_neighbour() -> None:
+    cells, truths = recording()
+    pose = poses()[2]
+    roll = np.eye(4)
+    roll[:3, :3] = Rotation.from_euler("z", 25, degrees=True).as_matrix()
+    zoomed = replace(CAMERA, fx=1.4 * CAMERA.fx, fy=1.4 * CAMERA.fy, cx=0.0, cy=0.0)
+    pixels = cell_centres(20, 26) - torch.tensor([100.0, 80.0])
+    before = cells.images
+    cells.add_image(torch.randn(520, 128), pixels, None, zoomed, pose @ roll, varied_from=2)
+    summary = estimate(cells)
+    assert summary.images == before
+    depth = cells.image(before).depth_N.numpy()
+    truth = true_depth(pixels.double().numpy(), zoomed, pose @ roll)
+    assert (depth > 0).mean() > 0.4
+    assert np.median(np.abs(depth / truth - 1)[depth > 0]) < 0.06
+    views = StereoViews(cells)
+    assert all(before not in views.neighbours(n, 0.3, 8) for n in range(before))
+    del truths
+
+
 def test_where_all_looks_alike_nothing_is_claimed() -> None:
     cells, _ = recording(textured=False)
     assert estimate(cells) == StereoSummary(None)
