@@ -65,6 +65,7 @@ class CellBuffer:
         self._image_of = torch.empty(capacity, dtype=torch.int32, device=device)
         self._images: list[_Image] = []
         self._geometry: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._taken: torch.Tensor | None = None  # rows of images that were taken
         self.size = 0
 
     @property
@@ -129,7 +130,7 @@ class CellBuffer:
         intrinsics = torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy])
         cam_T_world = torch.from_numpy(invert(world_T_cam)[:3]).float()
         self._images.append(_Image(rows, varied_from, intrinsics, cam_T_world))
-        self._geometry = None
+        self._geometry = self._taken = None
         self.size += kept
 
     def feature_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -138,9 +139,17 @@ class CellBuffer:
         sample = self._features[: self.size : step].float()
         return sample.mean(dim=0), sample.std(dim=0).clamp_min(1e-4)
 
-    def draw(self, size: int, generator: torch.Generator) -> CellBatch:
-        """``size`` cells, uniformly and with replacement; the generator lives on the CPU."""
-        return self._at(torch.randint(self.size, (size,), generator=generator))
+    def draw(self, size: int, generator: torch.Generator, *, varied: bool = True) -> CellBatch:
+        """``size`` cells, uniformly and with replacement; the generator lives on the CPU.
+
+        Without ``varied``, only of images that were taken.
+        """
+        if varied:
+            return self._at(torch.randint(self.size, (size,), generator=generator))
+        if self._taken is None:
+            taken = [image.rows for image in self._images if image.varied_from is None]
+            self._taken = torch.cat([torch.arange(rows.start, rows.stop) for rows in taken])
+        return self._at(self._taken[torch.randint(len(self._taken), (size,), generator=generator)])
 
     def draw_from(self, numbers: Sequence[int], size: int, generator: torch.Generator) -> CellBatch:
         """``size`` cells of each of some images, image by image; the generator lives on the CPU.

@@ -32,6 +32,7 @@ class FastMapConfig:
     vary_every: int = (
         3  # so many images are turned, scaled and exposed otherwise, and join; 0: none
     )
+    varied_until: float = 0.6  # of the training; then only images that were taken
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     use_depth: bool = False  # supervise with depth where the recording has it
     finetune_seconds: float = 0.0  # end to end, at the end; on top of the budget

@@ -59,7 +59,8 @@ class FastTrainer:
         """Take one step, with the learning rate and the clamp of ``done`` in [0, 1]."""
         config, device = self._config, self.head.feature_mean.device
         generator = step_generator(config.seed, "fast", self.iteration, self._workers.rank)
-        batch = self._cells.draw(config.batch_size, generator)
+        varied = done < config.varied_until
+        batch = self._cells.draw(config.batch_size, generator, varied=varied)
         with torch.autocast(device.type, self._precision, enabled=not self._in_full_precision):
             predicted = self.head(batch.features_BC)
         loss, valid = coordinate_loss(predicted, batch, config.loss, done)

@@ -247,6 +247,22 @@ def test_memory(walks: tuple[Path, ...], out: Path, capfd: pytest.CaptureFixture
     assert train(out, walks[0], "--memory-gb", "1.4") == 0
 
 
+def test_end_to_end_training_is_recorded(
+    walks: tuple[Path, ...], out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(out, walks[0]) == 0
+    before = weights(out)
+    assert "finetune_iterations" not in record(out)
+    assert train(out, walks[0], "--replace", "--finetune-seconds", "0.5") == 0
+    finetuned = record(out)
+    assert finetuned["finetune_iterations"] >= 1
+    assert set(finetuned["finetune_recall_before"]) == {"5cm_5deg", "2cm_2deg", "1cm_1deg"}
+    # This map localizes nothing, so the error cannot fall, and the weights come back.
+    assert finetuned["finetune_kept"] is False
+    assert torch.equal(weights(out), before)
+    assert "held-out views, mean error" in capfd.readouterr().err
+
+
 def press_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C once training has come so far."""
     report = FastLoop._report

@@ -85,3 +85,18 @@ def test_cells_of_chosen_images_come_image_by_image_and_once(rigid: Any) -> None
     again = buffer.draw_from([1], 300, torch.Generator().manual_seed(0)).features_BC
     assert set(again[:, 0].tolist()) == {1.0}
     assert set(again[:, 1].tolist()) == set(range(10))
+
+
+def test_variations_are_drawn_where_they_are_wanted(rigid: Any) -> None:
+    buffer, cameras, poses = filled(rigid, 100)
+    features = torch.stack([torch.full((10,), 7.0), torch.arange(10.0)], dim=1)
+    buffer.add_image(features, torch.zeros(10, 2), None, cameras[0], poses[0], varied_from=0)
+    taken, all_of_them = (
+        buffer.draw(600, torch.Generator().manual_seed(0), varied=varied).features_BC[:, 0]
+        for varied in (False, True)
+    )
+    assert set(taken.tolist()) == {0.0, 1.0, 2.0}
+    assert set(all_of_them.tolist()) == {0.0, 1.0, 2.0, 7.0}
+    buffer.add_image(features + 1.0, torch.zeros(10, 2), None, cameras[0], poses[0])
+    later = buffer.draw(600, torch.Generator().manual_seed(0), varied=False)
+    assert set(later.features_BC[:, 0].tolist()) == {0.0, 1.0, 2.0, 8.0}
