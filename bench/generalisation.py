@@ -53,7 +53,7 @@ class Variant:
 
 VARIANTS = {  # each has what the one before it has, and one thing more
     "plain": Variant("reprojection only", {"stereo": None, "vary_every": 0}),
-    "stereo": Variant("+ depth from stereo", {"vary_every": 0}),
+    "stereo": Variant("+ depth from features", {"vary_every": 0}),
     "varied": Variant("+ varied images (the default)"),
     "depth": Variant("+ measured depth", {"use_depth": True}),
 }
