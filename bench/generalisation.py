@@ -51,11 +51,13 @@ class Variant:
     changes: dict[str, Any] = field(default_factory=dict)  # of `FastMapConfig`
 
 
-VARIANTS = {  # each has what the one before it has, and one thing more
+VARIANTS = {  # of the first four, each has what the one before it has, and one thing more
     "plain": Variant("reprojection only", {"stereo": None, "vary_every": 0}),
     "stereo": Variant("+ depth from features", {"vary_every": 0}),
     "varied": Variant("+ varied images (the default)"),
     "depth": Variant("+ measured depth", {"use_depth": True}),
+    "depth-unvaried": Variant("measured depth, not varied", {"use_depth": True, "vary_every": 0}),
+    "varied-throughout": Variant("varied to the end", {"varied_until": 1.0}),
 }
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,6 +110,8 @@ def encode_recording(
     frames = dataset.frames(split, indices=set(read), with_depth=config.use_depth)
     for number, (index, frame) in enumerate(zip(read, frames, strict=False)):
         camera = camera or frame.camera
+        if not config.use_depth and frame.depth is not None:  # some recordings cannot leave it out
+            frame = replace(frame, depth=None)
         if index in checked:
             held_out.append(frame)
         elif not clock.is_behind(number / len(read)):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,3 +139,19 @@ def test_a_machine_that_cannot_keep_up_leaves_images_out(
     assert again.encoded == encoded
     by_iterations = replace(config, iterations=5)
     assert len(encode(LongRecording(80), encoder, by_iterations).encoded) > 70
+
+
+@pytest.mark.parametrize("use_depth", [False, True])
+def test_depth_is_taken_where_it_is_wanted_alone(encoder: ImageEncoder, use_depth: bool) -> None:
+    """Whatever the recording gives."""
+
+    class WithDepth(LongRecording):
+        def frames(self, split: str, **options: Any) -> Iterator[Frame]:
+            for frame in super().frames(split, **options):
+                yield replace(frame, depth=np.full((48, 64), 1.5, dtype=np.float32))
+
+    config = FastMapConfig(use_depth=use_depth, iterations=1)
+    encoded = encode(WithDepth(20), encoder, config)
+    depth = encoded.cells.draw(500, torch.Generator().manual_seed(0)).depth_B
+    assert (depth > 0).any() == use_depth
+    assert {frame.depth is not None for frame in encoded.held_out} == {use_depth}
