@@ -51,13 +51,13 @@ class Variant:
     changes: dict[str, Any] = field(default_factory=dict)  # of `FastMapConfig`
 
 
-VARIANTS = {  # of the first four, each has what the one before it has, and one thing more
-    "plain": Variant("reprojection only", {"stereo": None, "vary_every": 0}),
-    "stereo": Variant("+ depth from features", {"vary_every": 0}),
-    "varied": Variant("+ varied images (the default)"),
-    "depth": Variant("+ measured depth", {"use_depth": True}),
-    "depth-unvaried": Variant("measured depth, not varied", {"use_depth": True, "vary_every": 0}),
-    "varied-throughout": Variant("varied to the end", {"varied_until": 1.0}),
+VARIANTS = {
+    "plain": Variant("reprojection only", {"stereo": None}),
+    "stereo": Variant("+ depth from features (the default)"),
+    "varied": Variant("+ varied images", {"vary_every": 3}),
+    "varied-throughout": Variant("+ varied to the end", {"vary_every": 3, "varied_until": 1.0}),
+    "depth": Variant("measured depth", {"use_depth": True}),
+    "depth-varied": Variant("measured depth, varied", {"use_depth": True, "vary_every": 3}),
 }
 
 

@@ -173,7 +173,7 @@ def test_each_map_is_made_once_and_a_refused_one_has_no_poses(
     assert [config.seed for _, config in made[:4]] == [0, 1, 0, 1]
     assert all(config.iterations == 7 for _, config in made)
     plain, depth = made[0][1], made[2][1]
-    assert plain == replace(bench.FastMapConfig(), iterations=7, stereo=None, vary_every=0)
+    assert plain == replace(bench.FastMapConfig(), iterations=7, stereo=None)
     assert depth == replace(bench.FastMapConfig(), iterations=7, use_depth=True)
     assert len(rows) == 2 * 2 * (1 + 2 + 1)
     assert {row["5 cm/5°"] for row in rows if row["variant"] == "plain"} == {100.0}
@@ -189,14 +189,14 @@ def test_the_command_maps_and_judges_the_office(
     bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "figures.json"
-    chosen = ["--splits", "all,stretch", "--variants", "varied", "--json", str(target)]
+    chosen = ["--splits", "all,stretch", "--variants", "stereo", "--json", str(target)]
     assert bench.main([*TINY, *chosen]) == 0
     content = json.loads(target.read_text())
     assert [row["split"] for row in content["rows"]] == [
         "all: between", "all: beside", "all: a metre beside", "stretch"
     ]  # fmt: skip
     assert [row["frames"] for row in content["rows"]] == [12, 12, 12, 2]
-    assert "| stretch | + varied images (the default) | 2 |" in capsys.readouterr().out
+    assert "| stretch | + depth from features (the default) | 2 |" in capsys.readouterr().out
 
 
 def test_what_is_unknown_is_refused(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:

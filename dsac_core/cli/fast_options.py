@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from dsac_core.cli.arguments import positive_float
+from dsac_core.cli.arguments import positive_float, positive_int
 from dsac_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ def add_fast_options(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="check the map with these frames, and learn from all of the recording (default: some"
         " stretches of the recording are held out)",
+    )
+    group.add_argument(
+        "--vary-every",
+        type=positive_int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="one in N images joins a second time, turned, scaled and exposed otherwise; may help"
+        " with views from elsewhere, and costs precision (default: none)",
     )
     group.add_argument(
         "--finetune-seconds",
@@ -74,6 +82,7 @@ def fast_config(args: argparse.Namespace) -> FastMapConfig:
         budget_seconds=getattr(args, "budget_seconds", FAST_BUDGET),
         iterations=getattr(args, "iterations", None),
         use_depth="depth" in args,
+        vary_every=getattr(args, "vary_every", 0),
         finetune_seconds=getattr(args, "finetune_seconds", 0.0),
         seed=args.seed,
     )

@@ -18,7 +18,7 @@ class FastMapConfig:
 
     budget_seconds: float = 120.0  # wall time for all of it: reading, encoding, training, checking
     iterations: int | None = None  # train for exactly so many instead of by the clock
-    batch_size: int = 1024  # cells
+    batch_size: int = 2048  # cells
     hidden_learning_rate: float = 0.04  # of Muon, at its highest; falls to zero as a cosine
     learning_rate: float = 3e-3  # of AdamW, for the other parameters, likewise
     warmup_iterations: int = 100
