@@ -84,9 +84,8 @@ class FeatureRegressor:
         gray_at = time.perf_counter()
         encoded = self._encoder(gray)
         encoded_at = time.perf_counter()
-        usable = encoded.reliability_N >= self._scene.calibration.min_reliability
-        order = encoded.reliability_N.argsort(descending=True, stable=True)
-        reliable = order[: min(self._max_cells, int(usable.sum()))]
+        least = self._scene.calibration.min_reliability
+        reliable = encoded.most_reliable(least, self._max_cells)
         low_precision = self._encoder.dtype != torch.float32
         with torch.autocast(self._device.type, self._encoder.dtype, enabled=low_precision):
             points = self._head(encoded.features_NC[reliable])

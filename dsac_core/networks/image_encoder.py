@@ -26,6 +26,12 @@ class EncodedImage(NamedTuple):
     reliability_N: torch.Tensor  # in [0, 1]
     pixels_N2: torch.Tensor  # centres of the cells in the image, float32
 
+    def most_reliable(self, least: float, most: int) -> torch.Tensor:
+        """The cells [K] to estimate a pose from: reliable ones, best first, ``most`` of them."""
+        usable = int((self.reliability_N >= least).sum())
+        order = self.reliability_N.argsort(descending=True, stable=True)
+        return order[: min(most, usable)]
+
 
 class ImageEncoder(nn.Module):
     """The frozen encoder on one device, in the fastest precision that the device has."""

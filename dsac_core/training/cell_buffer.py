@@ -112,7 +112,6 @@ class CellBuffer:
         depth_N: torch.Tensor | None,
         camera: Camera,
         world_T_cam: NDArray[np.float64],
-        depth_tolerance: float = MEASURED_DEPTH_TOLERANCE,
         varied_from: int | None = None,
     ) -> None:
         """Add cells of one image; what does not fit is left out.
@@ -125,7 +124,7 @@ class CellBuffer:
         self._pixels[rows] = pixels_N2[:kept]
         if depth_N is not None:
             self._depth[rows] = depth_N[:kept]
-            self._depth_tolerance[rows] = depth_tolerance
+            self._depth_tolerance[rows] = MEASURED_DEPTH_TOLERANCE
         self._image_of[rows] = len(self._images)
         intrinsics = torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy])
         cam_T_world = torch.from_numpy(invert(world_T_cam)[:3]).float()

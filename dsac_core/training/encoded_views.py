@@ -12,7 +12,7 @@ from dsac_core.geometry.images import resize_to_focal_length, to_gray
 from dsac_core.geometry.pose import invert, pose_error
 from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import estimate_poses
-from dsac_core.relocalizer import DEFAULT_RANSAC
+from dsac_core.relocalizer import DEFAULT_MAX_CELLS, DEFAULT_RANSAC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from dsac_core.geometry.camera import Camera
     from dsac_core.networks.coordinate_head import CoordinateHead
     from dsac_core.networks.image_encoder import ImageEncoder
-
-_MAX_CELLS = 3000  # as a relocalizer uses
 
 
 class EncodedView(NamedTuple):
@@ -50,9 +48,7 @@ def encode_view(
     image, camera = resize_to_focal_length(frame.image, frame.camera, reference)
     device = next(encoder.parameters()).device
     encoded = encoder(torch.from_numpy(to_gray(image)).to(device))
-    order = encoded.reliability_N.argsort(descending=True, stable=True)
-    usable = int((encoded.reliability_N >= min_reliability).sum())
-    cells = order[: min(_MAX_CELLS, usable)]
+    cells = encoded.most_reliable(min_reliability, DEFAULT_MAX_CELLS)
     pixels = encoded.pixels_N2[cells].cpu().double().numpy()
     ideal = torch.from_numpy(camera.undistort(pixels)).float().to(device)
     return EncodedView(encoded.features_NC[cells], ideal, camera, frame.world_T_cam)
