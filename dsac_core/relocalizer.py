@@ -15,7 +15,7 @@ from dsac_core.geometry.pose import invert, rotate_covariance
 from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.ransac.config import RansacConfig
 from dsac_core.ransac.estimate import RansacResult, estimate_poses
-from dsac_core.regression import make_regressor
+from dsac_core.regression import Regressed, Sources, make_regressor
 from dsac_core.scene.confidence import Evidence, position_deviation
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ class PoseEstimate:
     world_T_cam: NDArray[np.float64] | None  # 4 x 4, optical frame in the map; None if none found
     covariance: NDArray[np.float64] | None  # 6 x 6, REP-103 order, fixed axes of the map
     localized: bool  # the map's own judgement
-    inliers: int
+    inliers: int  # of cells and of landmarks
     correspondences: int
     score: float  # soft inlier count over correspondences, in [0, 1]
     reason: str  # in words
     support: float = 0.0  # share of the cells that agree
     spread: float = 0.0  # share of the image's blocks that hold agreeing cells
     confidence: float = 0.0  # probability that the pose is within 10 cm and 5 degrees
+    landmark_inliers: int = 0  # how many of the inliers are landmarks
     timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
 
 
@@ -66,6 +67,7 @@ class Relocalizer:
         ransac: RansacConfig | None = None,
         depth_ransac: RansacConfig | None = None,
         max_cells: int = DEFAULT_MAX_CELLS,
+        use: Sources = "both",
     ) -> None:
         """Load the networks.
 
@@ -78,15 +80,17 @@ class Relocalizer:
             max_cells: A fast map uses at most so many of an image: the most reliable ones. Of the
                 4800 cells of a 640x480 image the other third costs a quarter of the time and adds
                 nothing to the pose.
+            use: What poses are estimated from, of what the map has: regressed cells, landmarks,
+                or both. A map's calibration is that of both.
 
         Raises:
-            ConfigError: The device is not to be had.
+            ConfigError: The device is not to be had, or the map has not what is to be used.
         """
         self.scene = scene
         self.device = choose_device(device)
         self._ransac = ransac or _default_ransac(scene)
         self._depth_ransac = depth_ransac or DEFAULT_DEPTH_RANSAC
-        self._regressor = make_regressor(scene, self.device, max_cells)
+        self._regressor = make_regressor(scene, self.device, max_cells, use)
 
     def __call__(
         self,
@@ -116,18 +120,9 @@ class Relocalizer:
             depth = depth * np.float32(self.scene.depth_scale)
         regressed = self._regressor(image, camera, depth)
         regressed_at = time.perf_counter()
-        calibration, ransac, remark = self.scene.calibration, self._ransac, ""
-        correspondences = regressed.correspondences(with_depth=depth is not None)
-        if depth is not None:
-            enough = _LEAST_SHARE_WITH_DEPTH * regressed.cells
-            if self.scene.depth_calibration is None:
-                remark = "depth is not used, the map was made without it"
-            elif correspondences.count_B[0] < enough:
-                remark = "depth is not used, there is too little of it"
-            else:
-                calibration, ransac = self.scene.depth_calibration, self._depth_ransac
-            if remark:
-                correspondences = regressed.correspondences(with_depth=False)
+        correspondences, calibration, ransac, remark = self._with_or_without_depth(
+            regressed, given=depth is not None
+        )
         scorer = regressed.scorer
         # A score CNN knows residuals in px or in metres; its threshold, px or 0.1 m, says which.
         in_metres = correspondences.camera_points_BN3 is not None
@@ -137,30 +132,53 @@ class Relocalizer:
         with torch.inference_mode():
             result = estimate_poses(correspondences, ransac, generator, scorer=scorer)
         timings = {**regressed.timings, "ransac": time.perf_counter() - regressed_at}
-        count = int(correspondences.count_B[0])
-        spread = _spread(correspondences, result, regressed.camera)
-        estimate = self._judge(result, calibration, count, regressed.cells, spread, timings)
+        estimate = self._judge(result, calibration, correspondences, regressed, timings)
         return replace(estimate, reason=f"{estimate.reason}; {remark}") if remark else estimate
+
+    def _with_or_without_depth(
+        self, regressed: Regressed, *, given: bool
+    ) -> tuple[Correspondences, Calibration, RansacConfig, str]:
+        """What to estimate the pose from, how, and why depth that was given is not used."""
+        calibration, remark = self.scene.depth_calibration, ""
+        if given and calibration is None:
+            remark = "depth is not used, the map was made without it"
+        elif given and calibration is not None:
+            weight = calibration.landmark_weight
+            correspondences = regressed.correspondences(with_depth=True, landmark_weight=weight)
+            if correspondences.count_B[0] >= _LEAST_SHARE_WITH_DEPTH * regressed.capacity(1.0):
+                return correspondences, calibration, self._depth_ransac, ""
+            remark = "depth is not used, there is too little of it"
+        calibration = self.scene.calibration
+        weight = calibration.landmark_weight
+        correspondences = regressed.correspondences(with_depth=False, landmark_weight=weight)
+        return correspondences, calibration, self._ransac, remark
 
     def _judge(
         self,
         result: RansacResult,
         calibration: Calibration,
-        count: int,
-        cells: int,
-        spread: float,
+        correspondences: Correspondences,
+        regressed: Regressed,
         timings: dict[str, float],
     ) -> PoseEstimate:
+        count = int(correspondences.count_B[0])
         if not result.found_B[0]:
-            reason = f"no consistent pose among {count} usable cells"
+            reason = f"no consistent pose among {count} usable {_sources_in_words(regressed)}"
             return PoseEstimate(None, None, False, 0, count, 0.0, reason, timings=timings)
-        inliers = int(result.inliers_BN[0].sum())
+        inliers_N, weights_N = result.inliers_BN[0], correspondences.weights_BN[0]
+        inliers = int(inliers_N.sum())
+        of_landmarks = 0
+        if correspondences.source_BN is not None:
+            of_landmarks = int((inliers_N & correspondences.source_BN[0]).sum())
         # A few cells soon agree by chance, so an image of little texture does not gain by it.
-        support = inliers / max(count, _LEAST_SHARE_OF_CELLS * cells)
+        least = _LEAST_SHARE_OF_CELLS * regressed.capacity(calibration.landmark_weight)
+        total = float(weights_N.sum())
+        support = float(weights_N[inliers_N].sum()) / max(total, least)
+        spread = _spread(correspondences, result, regressed.camera)
         covariance = calibration.honest(result.covariance_B66[0].cpu().numpy())
         evidence = Evidence(support, spread, position_deviation(covariance))
         confidence = calibration.confidence_in(evidence)
-        reason = f"{inliers} of {count} usable cells agree"
+        reason = f"{inliers} of {count} usable {_sources_in_words(regressed)} agree"
         if support < calibration.min_support:
             reason += f": support {support:.0%}, the map asks for {calibration.min_support:.0%}"
         elif confidence < calibration.min_confidence:
@@ -175,13 +193,20 @@ class Relocalizer:
             localized=calibration.localizes(evidence),
             inliers=inliers,
             correspondences=count,
-            score=float(result.score_B[0]) / count,
+            score=float(result.score_B[0]) / total,
             reason=reason,
             support=support,
             spread=spread,
             confidence=confidence,
+            landmark_inliers=of_landmarks,
             timings=timings,
         )
+
+
+def _sources_in_words(regressed: Regressed) -> str:
+    if regressed.landmarks is None:
+        return "cells"
+    return "cells and landmarks" if regressed.cells else "landmarks"
 
 
 def _spread(correspondences: Correspondences, result: RansacResult, camera: Camera) -> float:

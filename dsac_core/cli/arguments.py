@@ -7,9 +7,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsac_core.errors import ConfigError
+
 if TYPE_CHECKING:
     from dsac_core.data.bag_topics import BagTopics
     from dsac_core.data.frame import Dataset
+    from dsac_core.regression import Sources
 
 TOPIC_ROLES = {
     "image": "images: Image or CompressedImage",
@@ -38,6 +41,41 @@ def add_dataset_arguments(
             default=argparse.SUPPRESS,
             help=help_text,
         )
+
+
+def add_source_arguments(group: argparse._ActionsContainer, *, of: str) -> None:
+    """Which correspondences: regressed cells, landmarks, or both."""
+    group.add_argument(
+        "--landmarks",
+        choices=("on", "off", "only"),
+        default=argparse.SUPPRESS,
+        help=f"{of} landmarks beside regression (on), without (off), or landmarks alone (default:"
+        " on)",
+    )
+    group.add_argument(
+        "--regression",
+        choices=("on", "off"),
+        default=argparse.SUPPRESS,
+        help="off is the same as --landmarks only",
+    )
+
+
+def sources_from_arguments(args: argparse.Namespace) -> Sources:
+    """What ``--landmarks`` and ``--regression`` mean together.
+
+    Raises:
+        ConfigError: They leave nothing, or contradict each other.
+    """
+    landmarks, regression = getattr(args, "landmarks", "on"), getattr(args, "regression", None)
+    if regression == "off" and landmarks == "off":
+        msg = "--landmarks off and --regression off leave nothing to localize with"
+        raise ConfigError(msg)
+    if regression == "on" and landmarks == "only":
+        msg = "--landmarks only means --regression off: leave one of them away"
+        raise ConfigError(msg)
+    if regression == "off" or landmarks == "only":
+        return "landmarks"
+    return "regression" if landmarks == "off" else "both"
 
 
 def add_compute_arguments(parser: argparse.ArgumentParser) -> None:

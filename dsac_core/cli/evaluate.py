@@ -10,8 +10,10 @@ from pathlib import Path
 from dsac_core.cli.arguments import (
     add_compute_arguments,
     add_dataset_arguments,
+    add_source_arguments,
     limit_threads,
     open_from_arguments,
+    sources_from_arguments,
 )
 from dsac_core.errors import ConfigError
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="write localized poses here, as lines 't x y z qx qy qz qw'",
     )
+    add_source_arguments(parser, of="localize with")
     add_compute_arguments(parser)
 
 
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             " rgbd), or leave --rgbd away"
         )
         raise ConfigError(msg)
-    relocalizer = Relocalizer(scene, device=args.device)
+    relocalizer = Relocalizer(scene, device=args.device, use=sources_from_arguments(args))
     dataset = open_from_arguments(args)
     split = choose_split(dataset, args.split)
     results, trajectory = [], []

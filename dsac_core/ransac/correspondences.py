@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,6 +31,7 @@ class Correspondences:
     weights_BN: torch.Tensor  # >= 0
     focal_B2: torch.Tensor  # fx, fy, px
     camera_points_BN3: torch.Tensor | None = None  # measured, metres: the case RGB-D
+    source_BN: torch.Tensor | None = None  # bool, which of two sources each has; None: all one
 
     @classmethod
     def of_image(
@@ -40,6 +41,7 @@ class Correspondences:
         camera: Camera,
         weights_N: torch.Tensor | None = None,
         depth_N: torch.Tensor | None = None,
+        source_N: torch.Tensor | None = None,
     ) -> Correspondences:
         """A batch of one image, from undistorted pixels of ``camera``.
 
@@ -49,6 +51,8 @@ class Correspondences:
             camera: Its intrinsics; the distortion is taken out already.
             weights_N: Of each correspondence; by default one.
             depth_N: Measured along the optical axis, metres; 0, NaN and infinity are none.
+            source_N: Bool, which of two sources each has: hypotheses are drawn from each, and from
+                both.
         """
         principal = pixels_N2.new_tensor([camera.cx, camera.cy])
         focal = pixels_N2.new_tensor([camera.fx, camera.fy])
@@ -64,6 +68,7 @@ class Correspondences:
             weights[None].to(pixels_N2.dtype),
             focal[None],
             camera_points,
+            None if source_N is None else source_N[None],
         )
 
     def __post_init__(self) -> None:
@@ -100,7 +105,9 @@ class Correspondences:
 
     def to(self, target: torch.dtype | torch.device | str) -> Correspondences:
         """The same in another floating-point type or on another device."""
-        return self._each(lambda values: values.to(target))
+        moved = self._each(lambda values: values.to(target))
+        source = moved.source_BN
+        return moved if source is None else replace(moved, source_BN=source.bool())
 
     def subset(self, rows: torch.Tensor) -> Correspondences:
         """The correspondences at ``rows``, the same ones of each image."""
@@ -111,6 +118,7 @@ class Correspondences:
             self.weights_BN[:, rows],
             self.focal_B2,
             None if camera_points is None else camera_points[:, rows],
+            None if self.source_BN is None else self.source_BN[:, rows],
         )
 
     def sets(self, rows_BSn: torch.Tensor) -> Correspondences:
@@ -125,6 +133,7 @@ class Correspondences:
             self.weights_BN[image, rows_Sn],
             self.focal_B2[image_S],
             None if camera_points is None else camera_points[image, rows_Sn],
+            None if self.source_BN is None else self.source_BN[image, rows_Sn],
         )
 
     def pick(self, index_K: torch.Tensor) -> Correspondences:

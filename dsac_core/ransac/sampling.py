@@ -23,16 +23,36 @@ def draw_sets(
 ) -> torch.Tensor:
     """Indices [B x count x size] of correspondences, each with the probability of its weight.
 
+    Of two sources, each gives a third of the sets alone, and both together another third: where
+    one of them knows nothing of an image, the sets of the other are not spoilt.
     ``generator``, on the CPU, decides every draw.
     """
     batch = len(correspondences.weights_BN)
     weights = correspondences.weights_BN
-    if bool(((weights == weights[:, :1]) & (weights > 0)).all()):
+    if correspondences.source_BN is None and bool(
+        ((weights == weights[:, :1]) & (weights > 0)).all()
+    ):
         place = torch.rand(batch, count, size, generator=generator, dtype=torch.float64)
         return (place * weights.shape[1]).long().to(weights.device)
     # An image without any weight draws the last correspondence again and again: no pose.
-    rows = draw_by_weight(weights, count * size, generator)
-    return rows.view(batch, count, size)
+    pools = pools_of(correspondences)
+    shares = [len(range(first, count, len(pools))) for first in range(len(pools))]
+    rows = [
+        draw_by_weight(pool, share * size, generator).view(batch, share, size)
+        for pool, share in zip(pools, shares, strict=True)
+    ]
+    return torch.cat(rows, dim=1)
+
+
+def pools_of(correspondences: Correspondences) -> list[torch.Tensor]:
+    """Weights [B x N] of what sets are drawn from: of all, and of each source, where both count."""
+    weights, source = correspondences.weights_BN, correspondences.source_BN
+    if source is None:
+        return [weights]
+    alone = [weights * ~source, weights * source]
+    if not all(bool((pool > 0).any(dim=1).all()) for pool in alone):
+        return [weights]
+    return [weights, *alone]
 
 
 def draw_by_weight(

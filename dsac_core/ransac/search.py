@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from dsac_core.ransac.sampling import LARGEST_ROUND, draw_sets
+from dsac_core.ransac.sampling import LARGEST_ROUND, draw_sets, pools_of
 from dsac_core.ransac.scoring import agreement, soft_inlier_count
 from dsac_core.solvers.least_squares import geman_mcclure
 
@@ -92,7 +92,8 @@ class _Pool:
         self.scored, self.estimator, self.config = scored, estimator, config
         self.poses_BH34 = scored.points_BN3.new_zeros(len(scored.points_BN3), 0, 3, 4)
         self.scores_BH = self.poses_BH34[..., 0, 0]
-        self.share_B = self.poses_BH34.new_zeros(len(scored.points_BN3))  # of inliers of the best
+        self._pools_BNP = torch.stack(pools_of(scored), dim=2)
+        self._share_BP = self._pools_BNP.new_zeros(self._pools_BNP[:, 0].shape)  # of inliers
         self._kernel = geman_mcclure(config.inlier_threshold)
 
     def add(self, poses_BK34: torch.Tensor) -> bool:
@@ -107,9 +108,9 @@ class _Pool:
         scores = soft_inlier_count(errors, weights, self.config)
         scores = scores.masked_fill(~finite, -torch.inf)
         inliers = (errors < self.config.inlier_threshold).to(weights.dtype)
-        share = torch.matmul(inliers, weights[..., None])[..., 0]
-        share = share / weights.sum(dim=1, keepdim=True).clamp_min(torch.finfo(share.dtype).tiny)
-        self.share_B = torch.maximum(self.share_B, share.amax(dim=1))
+        whole = self._pools_BNP.sum(dim=1).clamp_min(torch.finfo(weights.dtype).tiny)
+        share_BHP = torch.matmul(inliers, self._pools_BNP) / whole[:, None]
+        self._share_BP = torch.maximum(self._share_BP, share_BHP.amax(dim=1))
         poses = torch.cat([self.poses_BH34, poses_BK34], dim=1)
         before = self.scores_BH.shape[1]
         scores = torch.cat([self.scores_BH, scores], dim=1)
@@ -127,9 +128,10 @@ class _Pool:
 
     def missing_draws(self, draws: int) -> float:
         """How many more sets, until with the confidence asked for one held only inliers."""
-        all_inliers = self.share_B.double().clamp(1e-6, 1.0 - 1e-6) ** self.estimator.set_size
-        needed_B = math.log(1.0 - self.config.confidence) / torch.log1p(-all_inliers)
-        return float(needed_B.max()) - draws
+        all_inliers = self._share_BP.double().clamp(1e-6, 1.0 - 1e-6) ** self.estimator.set_size
+        needed_BP = math.log(1.0 - self.config.confidence) / torch.log1p(-all_inliers)
+        pools = needed_BP.shape[1]  # each gets its share of the draws
+        return float(pools * needed_BP.amin(dim=1).max()) - draws
 
 
 def _shuffled_rows(

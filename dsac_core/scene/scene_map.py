@@ -17,6 +17,7 @@ from dsac_core.errors import ConfigError, DsacError, SceneMapError
 from dsac_core.files import replacing_directory, write_json
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import is_rigid
+from dsac_core.landmarks.landmark_map import LandmarkMap
 from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.scene.confidence import Confidence, Evidence, by_support
 from dsac_core.scene.locate import HEADER_FILE, locate_scene
@@ -28,13 +29,15 @@ from dsac_core.scene.stored_networks import (
 )
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from dsac_core.networks.score_net import ScoreNet
     from dsac_core.scene.stored_networks import Regressor
 
-FORMAT_VERSION = 3  # with confidence; older ones (2: networks of DSAC*, depth) are read too
+FORMAT_VERSION = 4  # with landmarks; older ones (3: confidence, 2: networks of DSAC*) are read too
 WEIGHTS_FILE = "map.safetensors"
+_LANDMARKS = "landmarks."
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -50,6 +53,7 @@ class Calibration:
     rotation_floor: float = 0.0  # radians, about each axis
     confidence: Confidence | None = None  # None: not learned, support alone decides
     min_confidence: float = 0.5  # below it a pose is "not localized"
+    landmark_weight: float = 3.0  # of a landmark beside a cell
 
     def __post_init__(self) -> None:
         """Refuse what would make the map lie."""
@@ -63,6 +67,9 @@ class Calibration:
                 raise ConfigError(msg)
         if not 0 <= self.min_reliability < 1:
             msg = f"calibration: min_reliability must be in [0, 1), got {self.min_reliability}"
+            raise ConfigError(msg)
+        if not (np.isfinite(self.landmark_weight) and self.landmark_weight > 0):
+            msg = f"calibration: landmark_weight must be positive, got {self.landmark_weight}"
             raise ConfigError(msg)
         if not 0 < self.min_support < 1:
             msg = f"calibration: min_support must be in (0, 1), got {self.min_support}"
@@ -101,6 +108,8 @@ class SceneMap:
     scorer: ScoreNet | None = None  # on the CPU; chooses among hypotheses instead of soft inliers
     depth_calibration: Calibration | None = None  # of poses from RGB-D images; None: never checked
     depth_scale: float = 1.0  # what the sensor's depth is to be multiplied by
+    landmarks: LandmarkMap | None = None
+    regression: bool = True  # False: the regressor learned nothing, landmarks are all there is
 
     @property
     def method(self) -> str:
@@ -121,7 +130,7 @@ class SceneMap:
         header = _read_header(folder / HEADER_FILE)
         try:
             regressor, scorer = networks_of(header, folder / HEADER_FILE)
-            load_weights(regressor, scorer, folder / WEIGHTS_FILE)
+            stored = load_weights(regressor, scorer, folder / WEIGHTS_FILE)
             depth_calibration = header.get("depth_calibration")
             return cls(
                 name=str(header["name"]),
@@ -134,6 +143,8 @@ class SceneMap:
                 depth_scale=_scale_from(header.get("depth_scale", 1.0)),
                 training=dict(header["training"]),
                 scorer=None if scorer is None else _frozen(scorer),
+                landmarks=_landmarks_from(header, stored),
+                regression=bool(header.get("regression", True)),
                 depth_calibration=None
                 if depth_calibration is None
                 else _calibration_from(depth_calibration),
@@ -161,13 +172,19 @@ class SceneMap:
             "bounds": {"min": self.bounds[0].tolist(), "max": self.bounds[1].tolist()},
             "map_T_scene": self.map_T_scene.tolist(),
             "depth_scale": self.depth_scale,
+            "regression": self.regression,
+            "landmarks": 0 if self.landmarks is None else len(self.landmarks),
             "calibration": asdict(self.calibration),
             "training": self.training,
         }
         if self.depth_calibration is not None:
             header["depth_calibration"] = asdict(self.depth_calibration)
         with replacing_directory(folder) as unfinished:
-            save_file(stored_weights(self.regressor, self.scorer), unfinished / WEIGHTS_FILE)
+            tensors = stored_weights(self.regressor, self.scorer)
+            if self.landmarks is not None:
+                stored = self.landmarks.tensors().items()
+                tensors |= {_LANDMARKS + name: each.contiguous() for name, each in stored}
+            save_file(tensors, unfinished / WEIGHTS_FILE)
             write_json(unfinished / HEADER_FILE, header)
 
 
@@ -217,6 +234,18 @@ def _calibration_from(fields: dict[str, Any]) -> Calibration:
     if known.get("confidence") is not None:
         known["confidence"] = Confidence(**known["confidence"])
     return Calibration(**known)
+
+
+def _landmarks_from(header: dict[str, Any], stored: dict[str, torch.Tensor]) -> LandmarkMap | None:
+    """Maps of before format version 4 have none."""
+    if not header.get("landmarks", 0):
+        return None
+    tensors = {
+        name.removeprefix(_LANDMARKS): tensor
+        for name, tensor in stored.items()
+        if name.startswith(_LANDMARKS)
+    }
+    return LandmarkMap.from_tensors(tensors)
 
 
 def _bounds_from(fields: dict[str, Any]) -> NDArray[np.float64]:

@@ -80,8 +80,10 @@ def stored_weights(regressor: Regressor, scorer: ScoreNet | None) -> dict[str, t
     return weights
 
 
-def load_weights(regressor: Regressor, scorer: ScoreNet | None, file: Path) -> None:
-    """Fill the networks from a file.
+def load_weights(
+    regressor: Regressor, scorer: ScoreNet | None, file: Path
+) -> dict[str, torch.Tensor]:
+    """Fill the networks from a file; returns all that is in it.
 
     Raises:
         SceneMapError: It is missing, truncated, or does not fit the networks.
@@ -94,6 +96,7 @@ def load_weights(regressor: Regressor, scorer: ScoreNet | None, file: Path) -> N
     _fill(regressor, weights, "", file)
     if scorer is not None:
         _fill(scorer, weights, _SCORER, file)
+    return weights
 
 
 def _fill(module: nn.Module, weights: dict[str, torch.Tensor], prefix: str, file: Path) -> None:

@@ -27,6 +27,7 @@ from dsac_core.training.fit_covariance import (
     normalised_error_left_out,
 )
 from dsac_core.training.hard_views import hard_view, mirrored
+from dsac_core.training.landmark_weight import weigh_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,9 +79,10 @@ def calibrate_map(
     Raises:
         DatasetError: None of the frames was localized well: there is no map to speak of.
     """
+    scene = weigh_landmarks(scene, held_out, device, progress)
     provisional = scene.calibration
     with_depth = [frame for frame in held_out if frame.depth is not None]
-    relocalizer = Relocalizer(replace(scene, depth_calibration=provisional), device=str(device))
+    relocalizer = Relocalizer(scene, device=str(device))
     count = 3 * (len(held_out) + len(with_depth))
     done = 0
 
@@ -93,6 +95,7 @@ def calibrate_map(
     by_colour = calibrate(provisional, held_out, lambda frame: relocalize(frame, None))
     by_depth = None
     if with_depth:
+        provisional = scene.depth_calibration or provisional
         by_depth = calibrate(provisional, with_depth, lambda frame: relocalize(frame, frame.depth))
     if by_colour is None and by_depth is None:
         msg = (

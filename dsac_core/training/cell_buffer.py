@@ -39,6 +39,7 @@ class ImageCells(NamedTuple):
     features_NC: torch.Tensor
     pixels_N2: torch.Tensor
     depth_N: torch.Tensor
+    depth_tolerance_N: torch.Tensor
     intrinsics_4: torch.Tensor
     cam_T_world_34: torch.Tensor
 
@@ -89,6 +90,7 @@ class CellBuffer:
             self._features[image.rows],
             self._pixels[image.rows],
             self._depth[image.rows],
+            self._depth_tolerance[image.rows].float(),
             image.intrinsics_4.to(self._pixels),
             image.cam_T_world_34.to(self._pixels),
         )
@@ -100,6 +102,11 @@ class CellBuffer:
         rows = self._images[number].rows.start + cells_K.to(self._depth.device)
         self._depth[rows] = depth_K.to(self._depth)
         self._depth_tolerance[rows] = tolerance
+
+    @property
+    def taken(self) -> list[int]:
+        """Numbers of the images that were taken, not varied from another one."""
+        return [n for n, image in enumerate(self._images) if image.varied_from is None]
 
     def scale_depth(self, factor: float) -> None:
         """Multiply all depths that are there by now."""

@@ -13,8 +13,10 @@ import torch
 from dsac_core.data.frame import spread_indices
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.images import depth_at, resize_to_focal_length, to_gray
+from dsac_core.networks.keypoint_detector import KeypointDetector
 from dsac_core.training.cell_buffer import CellBuffer
 from dsac_core.training.held_out import choose_frames
+from dsac_core.training.keypoint_view import KeypointView
 from dsac_core.training.varied_cells import add_varied_cells
 from dsac_core.training.workers import ALONE
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from dsac_core.data.frame import Dataset, Frame
     from dsac_core.geometry.camera import Camera
-    from dsac_core.networks.image_encoder import ImageEncoder
+    from dsac_core.networks.image_encoder import EncodedImage, ImageEncoder
     from dsac_core.progress import Progress
     from dsac_core.training.fast_map_config import FastMapConfig
     from dsac_core.training.workers import Workers
@@ -57,6 +59,7 @@ class EncodedRecording:
     camera: Camera  # all images are resized to its focal length
     camera_positions: NDArray[np.float64]  # N x 3, metres, of the training images
     encoded: list[int]  # indices of the training images in the recording
+    keypoints: list[KeypointView]  # of the training images; empty without landmarks
 
 
 def encode_recording(
@@ -96,6 +99,11 @@ def encode_recording(
     mine = planned[workers.rank :: workers.count]
     if camera is None and workers.count > 1:  # the same for all
         camera = next(dataset.frames(split, indices={ordered[0]})).camera
+    detector = None
+    if config.landmarks is not None:
+        detector = KeypointDetector(device, encoder.dtype)
+    most_keypoints = config.landmarks.keypoints_of(len(planned)) if config.landmarks else 0
+    keypoints: list[KeypointView] = []
     capacity = max(1, min(config.buffer_cells // workers.count, 10_000 * len(mine)))
     varied = len(mine) // config.vary_every if config.vary_every else 0
     per_image = max(1, capacity // max(1, len(mine) + varied))
@@ -115,7 +123,16 @@ def encode_recording(
         if index in checked:
             held_out.append(frame)
         elif not clock.is_behind(number / len(read)):
-            _add_cells(frame, camera, cells, per_image, config, encoder, device, generator)
+            image, own_camera = resize_to_focal_length(frame.image, frame.camera, camera)
+            gray = torch.from_numpy(to_gray(image)).to(device)
+            seen = encoder(gray)
+            _add_cells(frame, seen, own_camera, cells, per_image, config, generator)
+            if detector is not None:
+                found = detector(gray, seen, most_keypoints)
+                half = storage_dtype(encoder)
+                keypoints.append(
+                    KeypointView.of(found, own_camera, frame.world_T_cam, frame.depth, half)
+                )
             if config.vary_every and len(encoded) % config.vary_every == 0:
                 add_varied_cells(frame, camera, cells, per_image, config, encoder, generator)
             positions.append(frame.world_T_cam[:3, 3])
@@ -126,7 +143,7 @@ def encode_recording(
         raise DatasetError(msg)
     if validation is not None and workers.rank == 0:
         held_out = validation.frames(config)
-    return EncodedRecording(cells, held_out, camera, np.array(positions), encoded)
+    return EncodedRecording(cells, held_out, camera, np.array(positions), encoded, keypoints)
 
 
 def storage_dtype(encoder: ImageEncoder) -> torch.dtype:
@@ -155,16 +172,14 @@ class _Clock:
 
 def _add_cells(
     frame: Frame,
-    reference: Camera,
+    encoded: EncodedImage,
+    camera: Camera,
     cells: CellBuffer,
     most: int,
     config: FastMapConfig,
-    encoder: ImageEncoder,
-    device: torch.device,
     generator: torch.Generator,
 ) -> None:
-    image, camera = resize_to_focal_length(frame.image, frame.camera, reference)
-    encoded = encoder(torch.from_numpy(to_gray(image)).to(device))
+    device = encoded.features_NC.device
     kept = torch.nonzero(encoded.reliability_N >= config.min_reliability)[:, 0]
     if len(kept) > most:
         kept = kept[torch.randperm(len(kept), generator=generator)[:most].to(device)]

@@ -83,7 +83,7 @@ def map_scene(
     mapping = FastMapping(job, resume=resume)
     loop = mapping.loop()
     with deferred_interrupt() as interrupted:
-        if not loop.run(interrupted):
+        if config.regression and not loop.run(interrupted):
             progress("cooling down", 0.0)
             mapping.trainer.cool_down(loop.done)
             progress("cooling down", 1.0)

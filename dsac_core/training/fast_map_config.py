@@ -10,6 +10,7 @@ from dsac_core.networks.coordinate_head import HeadConfig
 from dsac_core.training.augmentation import AugmentationConfig
 from dsac_core.training.coordinate_loss import CoordinateLossConfig
 from dsac_core.training.feature_stereo import StereoConfig
+from dsac_core.training.landmark_config import LandmarkConfig
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,16 @@ class FastMapConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     loss: CoordinateLossConfig = field(default_factory=CoordinateLossConfig)
     stereo: StereoConfig | None = field(default_factory=StereoConfig)  # None: depth unestimated
+    landmarks: LandmarkConfig | None = field(default_factory=LandmarkConfig)  # None: none are made
+    regression: bool = True  # False: landmarks alone, the head is not trained
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
         if not self.budget_seconds > 0:
             msg = f"budget_seconds must be positive, got {self.budget_seconds}"
+            raise ConfigError(msg)
+        if not self.regression and self.landmarks is None:
+            msg = "a map needs regression or landmarks: leave one of them on"
             raise ConfigError(msg)
         if self.vary_every < 0:
             msg = f"vary_every must not be negative, got {self.vary_every}"

@@ -25,6 +25,7 @@ from dsac_core.training.fast_trainer import FastTrainer
 from dsac_core.training.feature_stereo import StereoSummary, estimate_depth
 from dsac_core.training.finetune import finetune_head
 from dsac_core.training.finetune_steps import FinetuneConfig
+from dsac_core.training.landmark_mapping import FoundLandmarks, find_landmarks
 from dsac_core.training.live_recall import LiveRecall
 from dsac_core.training.workers import ALONE
 
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
     from dsac_core.training.workers import Workers
 
 _SECONDS_PER_CHECK = 0.2  # of one held-out frame, seen in three ways
+_LANDMARK_CHECKS = 1.5  # times as long with landmarks, which are found and weighed
 _STEREO_SHARE = 0.12  # of the budget: where estimating depth would take more, images go without
+_MATCHING_SHARE = 0.15  # of the budget: where matching would take more, pairs of images go without
 _LEAST_TRAINING = 1.0  # seconds, whatever is left of the budget
 
 
@@ -107,6 +110,7 @@ class FastMapping:
             workers=workers,
         )
         self._stereo = self._estimate_depth(None if kept is None else kept.swept[workers.rank])
+        self._landmarks = self._find_landmarks(None if kept is None else kept.matched_pairs)
         head = _head_for(self.recording, self._config, begin_with, workers).to(device)
         workers.copy_first(head)
         self._config = replace(self._config, loss=self._loss_config())
@@ -140,14 +144,49 @@ class FastMapping:
         cells = self.recording.cells
         return estimate_depth(cells, config.stereo, generator, enough=enough, progress=job.progress)
 
+    def _find_landmarks(self, pairs: int | None) -> FoundLandmarks | None:
+        """From so many pairs of images, else from as many as there is time for."""
+        config, job = self._config, self._job
+        if config.landmarks is None:
+            return None
+        keypoints = self.recording.keypoints
+        measured = torch.cat([view.depth_K[view.depth_K > 0] for view in keypoints])
+        usual = self._usual_depth()
+        if usual is None:
+            usual = float(measured.median()) if len(measured) else config.loss.heuristic_depth
+        end = time.perf_counter() + _MATCHING_SHARE * config.budget_seconds
+        by_the_clock = config.iterations is None and config.regression
+
+        def enough(done: int) -> bool:
+            if pairs is not None:
+                return done >= pairs
+            return by_the_clock and time.perf_counter() > end
+
+        return find_landmarks(
+            keypoints,
+            self.recording.cells,
+            usual,
+            config.landmarks,
+            job.workers,
+            depth_scale=self._stereo.depth_scale,
+            seed=config.seed,
+            enough=enough,
+            progress=job.progress,
+        )
+
+    def _usual_depth(self) -> float | None:
+        """Of the scene, metres, as all workers together see it; None where none could tell."""
+        own = self._stereo.typical_depth
+        found = [depth for depth in self._job.workers.gather(own) if depth is not None]
+        return float(np.median(found)) if found else None
+
     def _loss_config(self) -> CoordinateLossConfig:
         """With the depth that is usual in this scene where nothing better is known."""
         loss = self._config.loss
-        own = self._stereo.typical_depth
-        found = [depth for depth in self._job.workers.gather(own) if depth is not None]
-        if not found:
+        depth = self._usual_depth()
+        if depth is None:
             return loss
-        usual = float(np.clip(np.median(found), 1.01 * loss.min_depth, 0.99 * loss.max_depth))
+        usual = float(np.clip(depth, 1.01 * loss.min_depth, 0.99 * loss.max_depth))
         return replace(loss, heuristic_depth=usual)
 
     def loop(self) -> FastLoop:
@@ -166,7 +205,7 @@ class FastMapping:
     def finetune(self, interrupted: Callable[[], bool]) -> dict[str, Any]:
         """Train end to end for as long as the settings ask; returns what a record says of it."""
         config, job = self._config, self._job
-        if not config.finetune_seconds:
+        if not (config.finetune_seconds and config.regression):
             return {}
         views = [
             encode_view(frame, self.recording.camera, self._encoder, config.min_reliability)
@@ -199,6 +238,8 @@ class FastMapping:
             bounds=_bounds(head, self.recording, config),
             calibration=Calibration(config.min_reliability, min_support=0.5, covariance_scale=1.0),
             depth_scale=float(np.mean(self._depth_scales)),
+            landmarks=None if self._landmarks is None else self._landmarks.map,
+            regression=config.regression,
             training={
                 "dataset": job.dataset.name,
                 "split": " + ".join(sorted({recording["split"] for recording in recordings})),
@@ -209,6 +250,7 @@ class FastMapping:
                 "estimated_depth_share": round(self._stereo.share, 3),
                 "typical_depth_m": self._stereo.typical_depth
                 and round(self._stereo.typical_depth, 2),
+                **self._landmark_record(),
                 "iterations": trainer.iteration,
                 "final_loss_px": round(trainer.loss, 3) if math.isfinite(trainer.loss) else 0.0,
                 "seed": config.seed,
@@ -222,11 +264,22 @@ class FastMapping:
             },
         )
 
+    def _landmark_record(self) -> dict[str, Any]:
+        found = self._landmarks
+        if found is None:
+            return {"landmarks": 0}
+        return {
+            "landmarks": len(found.map),
+            "landmark_tracks": found.tracks,
+            "landmark_seconds": round(found.seconds, 1),
+        }
+
     def _training_seconds(self) -> float:
         """What encoding left of the budget, and checking will."""
         config = self._config
         checks = len(self.recording.held_out) * (2 if config.use_depth else 1)
-        reserve = min(checks * _SECONDS_PER_CHECK, 0.1 * config.budget_seconds)
+        seconds = _SECONDS_PER_CHECK * (_LANDMARK_CHECKS if config.landmarks else 1.0)
+        reserve = min(checks * seconds, 0.1 * config.budget_seconds)
         left = config.budget_seconds - self._encoding_seconds - reserve
         return max(left, _LEAST_TRAINING)
 
@@ -239,6 +292,7 @@ class FastMapping:
             camera=asdict(self.recording.camera),
             encoded=self._encoded,
             swept=self._swept,
+            matched_pairs=None if self._landmarks is None else self._landmarks.pairs,
             encoding_seconds=self._encoding_seconds,
             frame_id=self._frame_id,
             map_T_scene=self.map_T_scene.tolist(),

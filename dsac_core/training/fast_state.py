@@ -33,6 +33,7 @@ class FastState:
     camera: dict[str, Any]  # fields of the `Camera` that images are resized to
     encoded: list[list[int]]  # indices of the images, of each worker
     swept: list[int]  # how many images of each worker got estimated depth
+    matched_pairs: int | None  # of images, for landmarks
     encoding_seconds: float  # that it took at first
     frame_id: str  # of the map
     map_T_scene: list[list[float]]  # of the map that is continued

@@ -10,13 +10,12 @@ import torch
 from torch.nn import functional
 
 from dsac_core.geometry.grid import STRIDE
+from dsac_core.geometry.neighbours import choose_neighbours
+from dsac_core.networks.keypoint_detector import DESCRIPTOR_CHANNELS
 
 if TYPE_CHECKING:
     from dsac_core.training.cell_buffer import CellBuffer
 
-DESCRIPTOR_CHANNELS = 64  # the fused ones, with which XFeat matches
-_TURN_SCALE = math.radians(20.0)  # such a turn costs as much as a baseline e times too long
-_WORST_COST = 2.0  # beyond it an image is no neighbour
 _FULL = 0.5  # share of the lookup's places that hold a cell where places are as large as cells
 
 
@@ -33,7 +32,7 @@ class StereoViews:
         self._translation_M3 = cam_T_world[:, :, 3]
         self._centre_M3 = -(self._rotation_M33.mT @ self._translation_M3[..., None])[..., 0]
         self._axis_M3 = self._rotation_M33[:, 2]
-        self.taken = [n for n in range(cells.images) if cells.varied_from(n) is None]
+        self.taken = cells.taken
         self.varied = [n for n in range(cells.images) if cells.varied_from(n) is not None]
         pixels = torch.cat([self._images[number].pixels_N2 for number in self.taken])
         self._corner_2 = pixels.amin(dim=0)
@@ -78,21 +77,15 @@ class StereoViews:
 
     def neighbours(self, image: int, baseline: float, count: int) -> list[int]:
         """Images that look the same way from about ``baseline`` metres beside, on various sides."""
-        length = (self._centre_M3 - self._centre_M3[image]).norm(dim=1)
-        turn = (self._axis_M3 @ self._axis_M3[image]).clamp(-1.0, 1.0).acos()
-        cost = (length.clamp_min(1e-9) / baseline).log().abs() + turn / _TURN_SCALE
-        cost[[image, *self.varied]] = torch.inf
-        crowded = cost.clone()
-        chosen: list[int] = []
-        for _ in range(min(count, len(cost) - 1)):
-            best = int(crowded.argmin())
-            if not float(cost[best]) < _WORST_COST:
-                break
-            chosen.append(best)
-            apart = (self._centre_M3 - self._centre_M3[best]).norm(dim=1)
-            crowded += torch.exp(-((2.0 * apart / baseline) ** 2))
-            crowded[best] = torch.inf
-        return chosen
+        varied = torch.tensor(self.varied, dtype=torch.long, device=self.device)
+        return choose_neighbours(
+            self._centre_M3,
+            self._axis_M3,
+            image,
+            baseline=baseline,
+            count=count,
+            without=varied,
+        )
 
     def similarity(
         self,
