@@ -30,6 +30,7 @@ from dsac_core.data.frame import ALL, spread_indices
 from dsac_core.errors import DatasetError, DsacError
 from dsac_core.evaluation.evaluate import relocalize_all
 from dsac_core.files import write_json
+from dsac_core.regression import Sources
 from dsac_core.relocalizer import Relocalizer
 from dsac_core.scene.scene_map import SceneMap
 from dsac_core.training.encoded_recording import Validation
@@ -37,10 +38,10 @@ from dsac_core.training.fast_map import map_scene
 from dsac_core.training.fast_map_config import FastMapConfig
 
 Row = dict[str, Any]
-_WITHIN = {"5 cm/5°": (0.05, 5.0), "10 cm/5°": (0.1, 5.0), "25 cm/10°": (0.25, 10.0)}
-_MEDIAN = "median cm"
+WITHIN = {"5 cm/5°": (0.05, 5.0), "10 cm/5°": (0.1, 5.0), "25 cm/10°": (0.25, 10.0)}
+MEDIAN = "median cm"
 _CHECKS = 10  # images that a map is checked with
-_HEADING = ["split", "variant", "frames", *(f"{name} (%)" for name in _WITHIN), _MEDIAN]
+_HEADING = ["split", "variant", "frames", *(f"{name} (%)" for name in WITHIN), MEDIAN]
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class Variant:
 
 
 VARIANTS = {
-    "plain": Variant("reprojection only", {"stereo": None}),
-    "stereo": Variant("+ depth from features (the default)"),
+    "plain": Variant("reprojection only", {"stereo": None, "landmarks": None}),
+    "stereo": Variant("+ depth from features", {"landmarks": None}),
+    "landmarks": Variant("+ landmarks (the default)"),
     "varied": Variant("+ varied images", {"vary_every": 3}),
     "varied-throughout": Variant("+ varied to the end", {"vary_every": 3, "varied_until": 1.0}),
     "depth": Variant("measured depth", {"use_depth": True}),
@@ -98,23 +100,24 @@ def _mapped(part: Part, config: FastMapConfig) -> SceneMap | None:
     return scene
 
 
-def judge(scene: SceneMap | None, part: Part) -> Row:
+def judge(scene: SceneMap | None, part: Part, use: Sources = "both") -> Row:
     """Shares of all frames (percent) and the median error; a frame without a pose is far off."""
     frames = part.count(ALL)
     metres = degrees = np.full(frames, math.inf)
     if scene is not None:
-        results = [result for _, _, result in relocalize_all(Relocalizer(scene), part, ALL)]
+        relocalizer = Relocalizer(scene, use=use)
+        results = [result for _, _, result in relocalize_all(relocalizer, part, ALL)]
         metres = np.array([result.translation_error for result in results])
         degrees = np.degrees([result.rotation_error for result in results])
     shares = {
         name: round(100.0 * float(np.mean((metres <= far) & (degrees <= turned))), 1)
-        for name, (far, turned) in _WITHIN.items()
+        for name, (far, turned) in WITHIN.items()
     }
     median = 100.0 * float(np.median(metres))
     return {
         "frames": frames,
         **shares,
-        _MEDIAN: round(median, 2) if math.isfinite(median) else None,
+        MEDIAN: round(median, 2) if math.isfinite(median) else None,
     }
 
 
@@ -123,13 +126,13 @@ def table(rows: Sequence[Row]) -> str:
     lines = [_HEADING, ["---"] * len(_HEADING)]
     for split, variant in dict.fromkeys((row["split"], row["variant"]) for row in rows):
         same = [row for row in rows if (row["split"], row["variant"]) == (split, variant)]
-        cells = [_over_seeds([row[name] for row in same], 0) for name in _WITHIN]
-        cells.append(_over_seeds([row[_MEDIAN] for row in same], 1))
+        cells = [over_seeds([row[name] for row in same], 0) for name in WITHIN]
+        cells.append(over_seeds([row[MEDIAN] for row in same], 1))
         lines.append([split, VARIANTS[variant].title, str(same[0]["frames"]), *cells])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _over_seeds(values: Sequence[float | None], digits: int) -> str:
+def over_seeds(values: Sequence[float | None], digits: int) -> str:
     known = [math.inf if value is None else value for value in values]
     said = [
         f"{value:.{digits}f}" if math.isfinite(value) else "none"

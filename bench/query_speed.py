@@ -34,7 +34,7 @@ from dsac_core.relocalizer import Relocalizer
 from dsac_core.scene.scene_map import SceneMap
 from dsac_core.training.fast_map_config import FastMapConfig
 
-STAGES = ("decode", "gray", "encode", "regress", "ransac")
+STAGES = ("decode", "gray", "encode", "regress", "keypoints", "match", "ransac")
 HEADING = ("threads", "backend", *STAGES, "total", "p95", "good %", "cm")
 GOOD_CM, GOOD_DEG = 5.0, 5.0
 _JPEG_QUALITY = 95
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     rows: list[Row] = []
-    print("  ".join(f"{name:>8}" if name != "backend" else f"{name:20}" for name in HEADING))
+    print("  ".join(f"{name:>9}" if name != "backend" else f"{name:20}" for name in HEADING))
     for threads in args.threads:
         # OpenMP reads how many it may use when it is loaded.
         machine.use_threads(threads)
@@ -108,7 +108,8 @@ def _query(relocalizer: Relocalizer, jpeg: np.ndarray, frame: Frame) -> dict[str
 
 def _row(threads: int, backend: str, runs: Sequence[dict[str, float]]) -> Row:
     medians = {
-        name: round(float(np.median([run[name] for run in runs])), 2) for name in (*STAGES, "total")
+        name: round(float(np.median([run.get(name, 0.0) for run in runs])), 2)
+        for name in (*STAGES, "total")
     }
     good = [run["cm"] < GOOD_CM and run["deg"] < GOOD_DEG for run in runs]
     centimetres = float(np.median([run["cm"] for run in runs]))
@@ -123,7 +124,7 @@ def _row(threads: int, backend: str, runs: Sequence[dict[str, float]]) -> Row:
 
 
 def _line(row: Row) -> str:
-    cells = [f"{row[name]:20}" if name == "backend" else f"{row[name]!s:>8}" for name in HEADING]
+    cells = [f"{row[name]:20}" if name == "backend" else f"{row[name]!s:>9}" for name in HEADING]
     return "  ".join(cells)
 
 

@@ -110,7 +110,7 @@ def make_regressor(
     if isinstance(scene.regressor, CoordinateHead):
         return FeatureRegressor(scene, scene.regressor, device, max_cells, use)
     if use == "landmarks":
-        msg = f"scene '{scene.name}' has no landmarks: map it with --landmarks on"
+        msg = f"scene '{scene.name}' has no landmarks: map it with --method fast"
         raise ConfigError(msg)
     return ImageRegressor(scene, scene.regressor, device)
 
@@ -138,7 +138,7 @@ class FeatureRegressor:
             self._head = copy.deepcopy(head).to(device)
         if use != "regression" and scene.landmarks is not None:
             self._detector = KeypointDetector(device, self._encoder.dtype)
-            self._matcher = LandmarkMatcher(scene.landmarks, device)
+            self._matcher = LandmarkMatcher(scene.landmarks, device, self._encoder.dtype)
         if self._head is None and self._matcher is None:
             has, lacks = ("landmarks", "regression") if use == "regression" else ("", "landmarks")
             msg = f"scene '{scene.name}' has no {lacks}" + (f", only {has}" if has else "")

@@ -173,7 +173,7 @@ def test_each_map_is_made_once_and_a_refused_one_has_no_poses(
     assert [config.seed for _, config in made[:4]] == [0, 1, 0, 1]
     assert all(config.iterations == 7 for _, config in made)
     plain, depth = made[0][1], made[2][1]
-    assert plain == replace(bench.FastMapConfig(), iterations=7, stereo=None)
+    assert plain == replace(bench.FastMapConfig(), iterations=7, stereo=None, landmarks=None)
     assert depth == replace(bench.FastMapConfig(), iterations=7, use_depth=True)
     assert len(rows) == 2 * 2 * (1 + 2 + 1)
     assert {row["5 cm/5°"] for row in rows if row["variant"] == "plain"} == {100.0}
@@ -196,7 +196,7 @@ def test_the_command_maps_and_judges_the_office(
         "all: between", "all: beside", "all: a metre beside", "stretch"
     ]  # fmt: skip
     assert [row["frames"] for row in content["rows"]] == [12, 12, 12, 2]
-    assert "| stretch | + depth from features (the default) | 2 |" in capsys.readouterr().out
+    assert "| stretch | + depth from features | 2 |" in capsys.readouterr().out
 
 
 def test_what_is_unknown_is_refused(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,13 +22,20 @@ ALLOWED = {
     "ransac": {"solvers", "geometry", "errors"},
     "networks": {"geometry", "errors"},
     "data": {"geometry", "errors"},
-    "scene": {"networks", "geometry", "files", "errors"},
-    "regression": {"scene", "networks", "ransac", "geometry", "errors"},
+    "landmarks": {"networks"},
+    "scene": {"landmarks", "networks", "geometry", "files", "errors"},
+    "regression": {"scene", "landmarks", "networks", "ransac", "geometry", "errors"},
     "relocalizer": {"regression", "scene", "networks", "ransac", "geometry", "errors"},
     "evaluation": {"relocalizer", "scene", "data", "geometry", "files", "progress", "errors"},
     "synthetic": {"", "data", "geometry", "files", "progress", "errors"},
 }
-ALLOWED["training"] = ALLOWED["evaluation"] | {"networks", "ransac", "solvers"}
+ALLOWED["training"] = ALLOWED["evaluation"] | {
+    "landmarks",
+    "regression",
+    "networks",
+    "ransac",
+    "solvers",
+}
 ALLOWED["cli"] = {*ALLOWED, "synthetic", ""}  # "" is the package itself, for its version
 # Names only, for type checkers or on first use.
 ALLOWED[""] = {"geometry", "relocalizer", "scene"}

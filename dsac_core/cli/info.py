@@ -8,6 +8,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dsac_core.data.frame import ALL
 from dsac_core.errors import SceneMapError
 from dsac_core.scene.locate import known_scenes, locate_scene, search_folders
 
@@ -59,11 +60,16 @@ def _what_it_is(scene: SceneMap, folder: Path) -> dict[str, str]:
     low, high = scene.bounds
     extent = " x ".join(f"{side:.1f}" for side in high - low)
     camera = scene.camera
+    network = scene.method if scene.regression else f"{scene.method}, not trained"
+    landmarks = ""
+    if scene.landmarks is not None:
+        landmarks = f"{len(scene.landmarks):,}, entered by {scene.landmarks.views} views"
     return {
         "scene": scene.name,
         "folder": str(folder),
         "frame": scene.frame_id,
-        "network": scene.method,
+        "network": network,
+        "landmarks": landmarks,
         "size": f"{size:.1f} MB, {parameters / 1e6:.2f} million parameters",
         "extent": f"{extent} m",
         "camera": f"{camera.width}x{camera.height}, fx {camera.fx:.1f}, fy {camera.fy:.1f}",
@@ -79,11 +85,22 @@ def _made_from(training: dict[str, Any]) -> dict[str, str]:
     images += f", {record.pop('cells'):,} cells" if "cells" in record else ""
     depth = record.pop("depth", None)
     learned = "" if depth is None else ", colour and depth" if depth else ", colour alone"
+    for key in ("recordings", "recordings_gone"):
+        if key in record:
+            record[key] = "; ".join(_recording_in_words(each) for each in record[key])
+    record.pop("landmarks", None)
     return {
         "made from": f"{source}: {images}{learned}",
         "made on": str(record.pop("finished", "")),
         **{key.replace("_", " "): str(value) for key, value in record.items()},
     }
+
+
+def _recording_in_words(recording: dict[str, Any]) -> str:
+    place = recording.get("path", recording.get("name", "?"))
+    split = recording.get("split", ALL)
+    part = "" if split == ALL else f"split {split}, "
+    return f"{place} ({part}{recording.get('images', '?')} images)"
 
 
 def _belief(scene: SceneMap) -> dict[str, str]:

@@ -36,11 +36,11 @@ def choose_neighbours(
     cost[view] = torch.inf
     if without is not None:
         cost[without] = torch.inf
-    crowded = cost.clone()
+    crowded = torch.where(cost < _WORST_COST, cost, torch.inf)
     chosen: list[int] = []
     for _ in range(min(count, len(cost) - 1)):
         best = int(crowded.argmin())
-        if not float(cost[best]) < _WORST_COST:
+        if not math.isfinite(float(crowded[best])):
             break
         chosen.append(best)
         apart = (centre_M3 - centre_M3[best]).norm(dim=1)

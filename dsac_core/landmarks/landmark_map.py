@@ -9,6 +9,14 @@ import torch
 
 QUANTA = 127.0  # of a descriptor's entry: unit vectors as int8
 
+_TYPES = {
+    "points_L3": torch.float32,
+    "descriptors_LC": torch.int8,
+    "places_VP": torch.int8,
+    "first_V": torch.int32,
+    "sighted_O": torch.int32,
+}
+
 
 @dataclass(frozen=True)
 class LandmarkMap:
@@ -47,6 +55,9 @@ class LandmarkMap:
             msg = f"landmarks lack {', '.join(missing)}"
             raise ValueError(msg)
         known = cls(**{name: tensors[name] for name in names})
+        if known.words_WC.dim() != 2:
+            msg = f"words_WC should be a matrix, is {tuple(known.words_WC.shape)}"
+            raise ValueError(msg)
         count, views = len(known.points_L3), len(known.places_VP)
         channels = known.words_WC.shape[-1]
         expected = {
@@ -54,10 +65,14 @@ class LandmarkMap:
             "descriptors_LC": (count, channels),
             "places_VP": (views, known.words_WC.numel()),
             "first_V": (views + 1,),
+            "sighted_O": (known.sighted_O.numel(),),
         }
         for name, shape in expected.items():
             if tuple(tensors[name].shape) != shape:
                 msg = f"{name} should be {shape}, is {tuple(tensors[name].shape)}"
+                raise ValueError(msg)
+            if tensors[name].dtype != _TYPES[name]:
+                msg = f"{name} should be {_TYPES[name]}, is {tensors[name].dtype}"
                 raise ValueError(msg)
         bounds = known.first_V.tolist()
         sighted = known.sighted_O

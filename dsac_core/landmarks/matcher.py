@@ -29,10 +29,12 @@ class LandmarkMatches(NamedTuple):
 class LandmarkMatcher:
     """A map's landmarks on one device."""
 
-    def __init__(self, landmarks: LandmarkMap, device: torch.device) -> None:
-        """Copy the landmarks there."""
+    def __init__(
+        self, landmarks: LandmarkMap, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Copy the landmarks there, to be compared in ``dtype``."""
         self._points = landmarks.points_L3.to(device)
-        self._descriptors = landmarks.descriptors_LC.to(device).float() / QUANTA
+        self._descriptors = (landmarks.descriptors_LC.to(device).float() / QUANTA).to(dtype)
         self._words = landmarks.words_WC.to(device)
         self._places = landmarks.places_VP.to(device).float() / QUANTA
         self._first = landmarks.first_V.tolist()
@@ -51,6 +53,7 @@ class LandmarkMatcher:
         seen = torch.zeros(len(self._points), dtype=torch.bool, device=device)
         seen[torch.cat(lists)] = True
         candidates = torch.nonzero(seen)[:, 0]
-        similarity = keypoints.descriptors_KC @ self._descriptors[candidates].T
-        rows, columns = mutual_nearest(similarity, _LEAST_SIMILARITY)
+        descriptors = keypoints.descriptors_KC.to(self._descriptors.dtype)
+        similarity = descriptors @ self._descriptors[candidates].T
+        rows, columns = mutual_nearest(similarity.float(), _LEAST_SIMILARITY)
         return LandmarkMatches(rows, self._points[candidates[columns]])

@@ -38,15 +38,24 @@ def learn_words(
             for each in descriptors_of_views
         ]
     )
+    if len(samples) == 0:
+        return samples
     words = samples[torch.randperm(len(samples), generator=generator)[: min(WORDS, total)]]
     for _ in range(_ROUNDS):
         nearest = (samples @ words.T).argmax(dim=1)
-        words = functional.normalize(torch.zeros_like(words).index_add_(0, nearest, samples), dim=1)
+        sums = torch.zeros_like(words).index_add_(0, nearest, samples)
+        # A word that nothing is nearest to any more stays.
+        words = torch.where(sums.any(dim=1, keepdim=True), functional.normalize(sums, dim=1), words)
     return words
 
 
 def describe_place(descriptors_KC: torch.Tensor, words_WC: torch.Tensor) -> torch.Tensor:
-    """The place descriptor [W * C] of an image, a unit vector, from those of its keypoints."""
+    """The place descriptor [W * C] of an image, a unit vector, from those of its keypoints.
+
+    It is zero where there are no keypoints.
+    """
+    if 0 in (len(descriptors_KC), len(words_WC)):
+        return words_WC.new_zeros(words_WC.numel())
     nearest = (descriptors_KC @ words_WC.T).argmax(dim=1)
     beside = descriptors_KC - words_WC[nearest]
     sums = torch.zeros_like(words_WC).index_add_(0, nearest, beside)

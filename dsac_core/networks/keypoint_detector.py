@@ -52,6 +52,10 @@ class KeypointDetector(nn.Module):
             most: Keypoints at most.
         """
         rows, columns = (side // STRIDE for side in gray_HW.shape)
+        if rows * columns == 0:
+            nothing = torch.zeros(0, device=gray_HW.device)
+            none_KC = nothing.reshape(0, DESCRIPTOR_CHANNELS)
+            return Keypoints(nothing.reshape(0, 2), nothing, none_KC)
         whole = gray_HW[: rows * STRIDE, : columns * STRIDE]
         image = standardise(whole[None, None].to(torch.float32))
         cells_NS = functional.pixel_unshuffle(image, STRIDE)[0].flatten(1).T.contiguous()

@@ -245,7 +245,11 @@ def _landmarks_from(header: dict[str, Any], stored: dict[str, torch.Tensor]) -> 
         for name, tensor in stored.items()
         if name.startswith(_LANDMARKS)
     }
-    return LandmarkMap.from_tensors(tensors)
+    landmarks = LandmarkMap.from_tensors(tensors)
+    if len(landmarks) != header["landmarks"]:
+        msg = f"it counts {header['landmarks']} landmarks, there are {len(landmarks)}"
+        raise ValueError(msg)
+    return landmarks
 
 
 def _bounds_from(fields: dict[str, Any]) -> NDArray[np.float64]:

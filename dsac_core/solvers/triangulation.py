@@ -111,8 +111,10 @@ def _start(
     identity = torch.eye(3, dtype=ray_TV3.dtype, device=ray_TV3.device)
     across = identity - direction[..., :, None] * direction[..., None, :]
     across = across * there_TV[..., None, None]
-    target = (across @ centres_TV3[..., None])[..., 0].sum(dim=1)
-    nearest = torch.linalg.solve(across.sum(dim=1) + 1e-6 * identity, target)
+    # From the first camera, as the origin of the world may be far away.
+    origin = centres_TV3[:, :1]
+    target = (across @ (centres_TV3 - origin)[..., None])[..., 0].sum(dim=1)
+    nearest = torch.linalg.solve(across.sum(dim=1) + 1e-6 * identity, target) + origin[:, 0]
     lifted = (centres_TV3 + depth_TV[..., None] * ray_TV3) * measured_TV[..., None]
     count = measured_TV.sum(dim=1, keepdim=True)
     return torch.where(count > 0, lifted.sum(dim=1) / count.clamp_min(1), nearest)

@@ -106,7 +106,7 @@ def calibrate_map(
         )
         raise DatasetError(msg)
     # Colour alone that localized nothing is to be believed in the clearest cases only.
-    strict = replace(fit_covariance(provisional, []), min_support=_HIGHEST_SUPPORT)
+    strict = replace(fit_covariance(scene.calibration, []), min_support=_HIGHEST_SUPPORT)
     calibration, record = by_colour or (strict, {"held_out_localized_10cm_5deg": 0})
     finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
     training = {

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dsac_core.errors import ConfigError
-from dsac_core.networks.coordinate_head import CoordinateHead
+from dsac_core.errors import DatasetError
 from dsac_core.networks.image_encoder import ImageEncoder
 from dsac_core.networks.precision import training_dtype
 from dsac_core.progress import silent
@@ -25,25 +24,24 @@ from dsac_core.training.fast_trainer import FastTrainer
 from dsac_core.training.feature_stereo import StereoSummary, estimate_depth
 from dsac_core.training.finetune import finetune_head
 from dsac_core.training.finetune_steps import FinetuneConfig
+from dsac_core.training.first_head import first_head, head_of
 from dsac_core.training.landmark_mapping import FoundLandmarks, find_landmarks
 from dsac_core.training.live_recall import LiveRecall
+from dsac_core.training.scene_bounds import predicted_points, scene_bounds
 from dsac_core.training.workers import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from dsac_core.data.frame import Dataset
     from dsac_core.progress import Progress
     from dsac_core.training.coordinate_loss import CoordinateLossConfig
-    from dsac_core.training.encoded_recording import EncodedRecording, Validation
+    from dsac_core.training.encoded_recording import Validation
     from dsac_core.training.fast_map_config import FastMapConfig
     from dsac_core.training.workers import Workers
 
-_SECONDS_PER_CHECK = 0.2  # of one held-out frame, seen in three ways
-_LANDMARK_CHECKS = 1.5  # times as long with landmarks, which are found and weighed
+_SECONDS_PER_CHECK = 0.3  # of one held-out frame, seen in three ways, and weighed
 _STEREO_SHARE = 0.12  # of the budget: where estimating depth would take more, images go without
 _MATCHING_SHARE = 0.15  # of the budget: where matching would take more, pairs of images go without
 _LEAST_TRAINING = 1.0  # seconds, whatever is left of the budget
@@ -90,7 +88,7 @@ class FastMapping:
             begin_with, camera = None, kept.reference_camera
             self._frame_id, self.map_T_scene = kept.frame_id, np.array(kept.map_T_scene)
         elif begin_with is not None:
-            self._config = replace(job.config, head=_head_of(begin_with).config)
+            self._config = replace(job.config, head=head_of(begin_with).config)
             camera = begin_with.camera
             self.map_T_scene = begin_with.map_T_scene
         self._precision = _name_of(training_dtype(device)) if kept is None else kept.precision
@@ -111,7 +109,7 @@ class FastMapping:
         )
         self._stereo = self._estimate_depth(None if kept is None else kept.swept[workers.rank])
         self._landmarks = self._find_landmarks(None if kept is None else kept.matched_pairs)
-        head = _head_for(self.recording, self._config, begin_with, workers).to(device)
+        head = first_head(self.recording, self._config, begin_with, workers).to(device)
         workers.copy_first(head)
         self._config = replace(self._config, loss=self._loss_config())
         self.trainer = FastTrainer(head, self.recording.cells, self._config, dtype, workers)
@@ -230,15 +228,22 @@ class FastMapping:
         job, config, trainer = self._job, self._config, self.trainer
         recordings = recordings_of(job.dataset, job.split)
         head = trainer.head.eval().requires_grad_(requires_grad=False)
+        landmarks = None if self._landmarks is None else self._landmarks.map
+        points = predicted_points(head, self.recording.cells, config.seed)
+        if not config.regression:
+            if landmarks is None:
+                msg = f"{job.dataset.name}: no landmarks found: move more between images"
+                raise DatasetError(msg)
+            points = landmarks.points_L3
         return SceneMap(
             name=job.name,
             frame_id=self._frame_id,
             regressor=head,
             camera=self.recording.camera,
-            bounds=_bounds(head, self.recording, config),
+            bounds=scene_bounds(points),
             calibration=Calibration(config.min_reliability, min_support=0.5, covariance_scale=1.0),
             depth_scale=float(np.mean(self._depth_scales)),
-            landmarks=None if self._landmarks is None else self._landmarks.map,
+            landmarks=landmarks,
             regression=config.regression,
             training={
                 "dataset": job.dataset.name,
@@ -269,7 +274,7 @@ class FastMapping:
         if found is None:
             return {"landmarks": 0}
         return {
-            "landmarks": len(found.map),
+            "landmarks": 0 if found.map is None else len(found.map),
             "landmark_tracks": found.tracks,
             "landmark_seconds": round(found.seconds, 1),
         }
@@ -278,8 +283,7 @@ class FastMapping:
         """What encoding left of the budget, and checking will."""
         config = self._config
         checks = len(self.recording.held_out) * (2 if config.use_depth else 1)
-        seconds = _SECONDS_PER_CHECK * (_LANDMARK_CHECKS if config.landmarks else 1.0)
-        reserve = min(checks * seconds, 0.1 * config.budget_seconds)
+        reserve = min(checks * _SECONDS_PER_CHECK, 0.1 * config.budget_seconds)
         left = config.budget_seconds - self._encoding_seconds - reserve
         return max(left, _LEAST_TRAINING)
 
@@ -304,49 +308,6 @@ class FastMapping:
         elapsed = self._encoding_seconds + self.trainer.seconds
         self._live.watch(self.trainer.head, done, elapsed)
         return self._live.words
-
-
-def _head_of(scene: SceneMap) -> CoordinateHead:
-    if not isinstance(scene.regressor, CoordinateHead):
-        msg = f"scene '{scene.name}' was mapped with method {scene.method}, not fast"
-        raise ConfigError(msg)
-    return scene.regressor
-
-
-def _head_for(
-    recording: EncodedRecording,
-    config: FastMapConfig,
-    begin_with: SceneMap | None,
-    workers: Workers,
-) -> CoordinateHead:
-    """A new head that knows the features and the place, or a copy of the map's."""
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        head = CoordinateHead(config.head)
-    if begin_with is not None:
-        head.load_state_dict(_head_of(begin_with).state_dict())
-        return head
-    own_mean, own_std = recording.cells.feature_statistics()
-    mean = workers.mean(own_mean)
-    std = own_std
-    if workers.count > 1:
-        std = (workers.mean(own_std.square() + own_mean.square()) - mean.square()).sqrt()
-    centre = workers.mean(torch.from_numpy(recording.camera_positions.mean(axis=0)))
-    head.load_state_dict(
-        {**head.state_dict(), "feature_mean": mean, "feature_std": std, "centre": centre}
-    )
-    return head
-
-
-@torch.inference_mode()
-def _bounds(
-    head: CoordinateHead, recording: EncodedRecording, config: FastMapConfig
-) -> NDArray[np.float64]:
-    """The box [2 x 3] that holds nearly all predicted scene points of the training cells."""
-    generator = torch.Generator().manual_seed(config.seed)
-    batch = recording.cells.draw(min(recording.cells.size, 10_000), generator)
-    points = head(batch.features_BC).double().cpu().numpy()
-    return np.asarray(np.quantile(points, [0.01, 0.99], axis=0), dtype=np.float64)
 
 
 def _name_of(dtype: torch.dtype) -> str:

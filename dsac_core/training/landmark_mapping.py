@@ -38,7 +38,7 @@ _DEPTH_TOLERANCE = 0.13
 class FoundLandmarks:
     """What came of a recording."""
 
-    map: LandmarkMap
+    map: LandmarkMap | None  # None: too little was found
     pairs: int  # of images that were matched
     tracks: int  # of which some became landmarks
     seconds: float
@@ -84,7 +84,8 @@ def find_landmarks(
     for number, image in enumerate(cells.taken):
         _set_depth(cells, image, tracks, before + number, views[before + number])
     seconds = time.perf_counter() - started
-    return FoundLandmarks(landmarks, tracks.pairs, len(tracks.points_T3), seconds)
+    kept = landmarks if len(landmarks) else None
+    return FoundLandmarks(kept, tracks.pairs, len(tracks.points_T3), seconds)
 
 
 def _set_depth(

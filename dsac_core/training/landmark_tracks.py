@@ -18,6 +18,7 @@ from dsac_core.progress import silent
 from dsac_core.solvers.triangulation import Sightings, triangulate
 from dsac_core.training.epipolar_matches import epipolar_matches
 from dsac_core.training.keypoint_view import poses_of
+from dsac_core.training.star_competition import SightedPixels, Stars, compete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from dsac_core.training.keypoint_view import KeypointView
     from dsac_core.training.landmark_config import LandmarkConfig
 
-_ROUNDS = 4  # of the competition
+_MOST_SIGHTINGS = 9  # of a point, while it is triangulated
 _ANGLE_COUNTS = 0.01 / math.radians(1.0)  # a hundred degrees weigh as one more view
 
 _Matches = list[tuple[int, torch.Tensor, torch.Tensor]]  # other view, own rows, its rows
@@ -41,12 +42,6 @@ class Tracks(NamedTuple):
     view_O: torch.Tensor
     keypoint_O: torch.Tensor  # row in its view
     pairs: int  # of images that were matched
-
-
-class _Stars(NamedTuple):
-    points_S3: torch.Tensor
-    rank_S: torch.Tensor
-    keypoints_SV: torch.Tensor  # numbered over all views, -1 for none
 
 
 def find_tracks(
@@ -71,18 +66,19 @@ def find_tracks(
     matches, pairs = _match_all(views, poses, baseline, config, enough, progress)
     counts = torch.tensor([len(view.depth_K) for view in views])
     first = counts.cumsum(0) - counts
-    width = 1 + max((len(some) for some in matches), default=0)
     stars = [
-        _stars_of(number, views, poses, matches[number], first, width, config)
+        _stars_of(number, views, poses, matches[number], first, config)
         for number in range(len(views))
     ]
-    points, keypoints = _compete(
-        _Stars(*(torch.cat(part) for part in zip(*stars, strict=True))), int(counts.sum())
+    seen = SightedPixels(
+        torch.cat([view.pixels_K2 for view in views]).double(),
+        torch.repeat_interleave(torch.arange(len(views)), counts),
     )
-    track, place = torch.nonzero(keypoints >= 0, as_tuple=True)
-    sighted = keypoints[track, place]
-    view = torch.repeat_interleave(torch.arange(len(views)), counts)[sighted]
-    return Tracks(points, track, view, sighted - first[view], pairs)
+    together = Stars(*(torch.cat(part) for part in zip(*stars, strict=True)))
+    points, owner = compete(together, seen, poses, config.max_error)
+    sighted = torch.nonzero(owner >= 0)[:, 0]
+    view = seen.view_Q[sighted]
+    return Tracks(points, owner[sighted], view, sighted - first[view], pairs)
 
 
 def _match_all(
@@ -135,9 +131,8 @@ def _stars_of(
     poses: Views,
     matches: _Matches,
     first_M: torch.Tensor,
-    width: int,
     config: LandmarkConfig,
-) -> _Stars:
+) -> Stars:
     """The points that the keypoints of one view are, with what matches them."""
     own = views[number]
     count = len(own.depth_K)
@@ -153,43 +148,18 @@ def _stars_of(
         depth[mine, place] = views[other].depth_K[its].double()
     view = torch.where(row >= 0, view, -1)
     possible = ((row >= 0).sum(dim=1) >= 2) | (own.depth_K > 0)
-    view, row, pixels, depth = view[possible], row[possible], pixels[possible], depth[possible]
+    # Most keypoints have a few matches: what is there moves to the left.
+    filled = (row >= 0)[possible].sort(dim=1, descending=True, stable=True).indices
+    filled = filled[:, :_MOST_SIGHTINGS]
+    view, row, depth = (each[possible].gather(1, filled) for each in (view, row, depth))
+    pixels = pixels[possible].gather(1, filled[..., None].expand(-1, -1, 2))
     found = triangulate(poses, Sightings(view, pixels, depth), max_error=config.max_error)
     inliers = found.inliers_TV
     agreeing = inliers.sum(dim=1)
     wide = (agreeing >= 2) & (found.angle_T > math.radians(config.min_angle))
     good = inliers[:, 0] & (wide | (depth[:, 0] > 0)) & found.points_T3.isfinite().all(dim=1)
     everywhere = torch.where(inliers, row + first_M[view.clamp_min(0)], -1)
-    keypoints = torch.full((int(good.sum()), width), -1)
+    keypoints = torch.full((int(good.sum()), _MOST_SIGHTINGS), -1)
     keypoints[:, : everywhere.shape[1]] = everywhere[good]
     rank = agreeing + _ANGLE_COUNTS * found.angle_T
-    return _Stars(found.points_T3[good], rank[good], keypoints)
-
-
-def _compete(stars: _Stars, keypoints: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The points that win, and their keypoints: of each keypoint one at most has it."""
-    given = stars.keypoints_SV
-    free = torch.ones(keypoints, dtype=torch.bool)
-    least = 2 - (given[:, 1:] < 0).all(dim=1).long()  # one is enough for a star with depth alone
-    open_S = torch.ones(len(given), dtype=torch.bool)
-    # No two are equal, so that of two one wins.
-    tie = 1e-9 * torch.arange(len(given), dtype=torch.float64)
-    won, taken = [], []
-    for _ in range(_ROUNDS):
-        has = (given >= 0) & free[given] & open_S[:, None]
-        count = has.sum(dim=1)
-        able = open_S & (count >= least)
-        rank = stars.rank_S - (given >= 0).sum(dim=1) + count + tie
-        has &= able[:, None]
-        best = torch.full((keypoints,), -torch.inf, dtype=torch.float64)
-        best.scatter_reduce_(0, given[has], rank[:, None].expand_as(given)[has], "amax")
-        wins = able & ((best[given.clamp_min(0)] <= rank[:, None]) | ~has).all(dim=1)
-        if not wins.any():
-            break
-        won.append(wins)
-        taken.append(torch.where(has[wins], given[wins], -1))
-        free[given[wins][has[wins]]] = False
-        open_S &= ~wins
-    if not won:
-        return stars.points_S3[:0], given[:0]
-    return torch.cat([stars.points_S3[wins] for wins in won]), torch.cat(taken)
+    return Stars(found.points_T3[good], rank[good], keypoints)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much a landmark counts beside a cell: as it serves the held-out views best."""
+"""How much a landmark counts beside a cell: as held-out views say, with a lean to landmarks.
+
+Held-out views lie on the walk, where regression is at its best. Farther off landmarks carry, so of
+weights that serve these views about equally well the largest is taken.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from dsac_core.data.frame import spread_indices
-from dsac_core.geometry.pose import pose_error
-from dsac_core.relocalizer import Relocalizer
+from dsac_core.geometry.pose import invert, pose_error
+from dsac_core.ransac.estimate import estimate_poses
+from dsac_core.regression import make_regressor
+from dsac_core.relocalizer import DEFAULT_DEPTH_RANSAC, DEFAULT_MAX_CELLS, DEFAULT_RANSAC
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from dsac_core.data.frame import Frame
     from dsac_core.progress import Progress
-    from dsac_core.relocalizer import PoseEstimate
+    from dsac_core.ransac.correspondences import Correspondences
     from dsac_core.scene.scene_map import SceneMap
 
-WEIGHTS = (1.0, 3.0, 10.0, 30.0)
+WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0)
+_ABOUT_EQUAL = 1.1  # times the least error
 _FRAMES = 16  # of the held-out ones
 _LEAST_ERROR = 1e-3  # metres: below it one pose is as good as another
 _NO_POSE = 10.0  # metres, as if it were off so far
@@ -33,47 +43,68 @@ def weigh_landmarks(
 ) -> SceneMap:
     """The map with provisional calibrations that weigh landmarks, for colour and for depth.
 
-    Of ``WEIGHTS`` that of the least mean logarithm of the pose error: a view that is off by a
-    metre does not decide for all.
-
     Args:
         scene: With a provisional calibration.
         held_out: Frames that it did not learn from.
         device: Where to relocalize them.
         progress: Is told how far it is.
     """
-    scene = replace(scene, depth_calibration=scene.calibration)
+    provisional = scene.calibration
+    scene = replace(scene, depth_calibration=provisional)
     if scene.landmarks is None or not scene.regression:
         return scene
     frames = [held_out[index] for index in sorted(spread_indices(len(held_out), _FRAMES))]
-    with_depth = [frame for frame in frames if frame.depth is not None]
-    errors = np.zeros((2, len(WEIGHTS)))
-    relocalizers = [Relocalizer(_weighted(scene, weight), device=str(device)) for weight in WEIGHTS]
+    regressor = make_regressor(scene, device, DEFAULT_MAX_CELLS)
+    by_colour, by_depth = [], []
     for number, frame in enumerate(frames):
-        for place, relocalizer in enumerate(relocalizers):
-            errors[0, place] += _error(relocalizer(frame.image, frame.camera), frame)
-            if frame.depth is not None:
-                estimate = relocalizer(frame.image, frame.camera, frame.depth)
-                errors[1, place] += _error(estimate, frame)
+        depth = None if frame.depth is None else frame.depth * np.float32(scene.depth_scale)
+        regressed = regressor(frame.image, frame.camera, depth)
+        weighed = [
+            regressed.correspondences(with_depth=False, landmark_weight=weight)
+            for weight in WEIGHTS
+        ]
+        by_colour.append(_errors(weighed, frame, in_metres=False))
+        if depth is not None:
+            weighed = [
+                regressed.correspondences(with_depth=True, landmark_weight=weight)
+                for weight in WEIGHTS
+            ]
+            by_depth.append(_errors(weighed, frame, in_metres=True))
         progress("weighing", (number + 1) / len(frames), f"view {number + 1}/{len(frames)}")
-    by_colour, by_depth = (WEIGHTS[place] for place in errors.argmin(axis=1))
-    calibration = scene.calibration
+    weight = best_weight(np.array(by_colour))
+    depth_weight = best_weight(np.array(by_depth)) if by_depth else weight
     return replace(
         scene,
-        calibration=replace(calibration, landmark_weight=by_colour),
-        depth_calibration=replace(
-            calibration, landmark_weight=by_depth if with_depth else by_colour
-        ),
+        calibration=replace(provisional, landmark_weight=weight),
+        depth_calibration=replace(provisional, landmark_weight=depth_weight),
     )
 
 
-def _weighted(scene: SceneMap, weight: float) -> SceneMap:
-    calibration = replace(scene.calibration, landmark_weight=weight)
-    return replace(scene, calibration=calibration, depth_calibration=calibration)
+def best_weight(errors_FW: NDArray[np.float64]) -> float:
+    """The largest of ``WEIGHTS`` whose error is about the least, by the mean of its logarithm.
+
+    So a view that is off by a metre does not decide for all.
+
+    Args:
+        errors_FW: Metres, of each frame with each weight.
+    """
+    mean_W = np.log(errors_FW).mean(axis=0)
+    equal = np.nonzero(mean_W <= mean_W.min() + math.log(_ABOUT_EQUAL))[0]
+    return WEIGHTS[int(equal[-1])]
 
 
-def _error(estimate: PoseEstimate, frame: Frame) -> float:
-    if estimate.world_T_cam is None:
-        return math.log(_NO_POSE)
-    distance, angle = pose_error(estimate.world_T_cam, frame.world_T_cam)
-    return math.log(min(_NO_POSE, _LEAST_ERROR + distance + _LEVER * angle))
+def _errors(weighed: Iterable[Correspondences], frame: Frame, *, in_metres: bool) -> list[float]:
+    """Distance and angle in one, metres, with each weight."""
+    config = DEFAULT_DEPTH_RANSAC if in_metres else DEFAULT_RANSAC
+    errors = []
+    for correspondences in weighed:
+        generator = torch.Generator().manual_seed(0)
+        found = estimate_poses(correspondences, config, generator)
+        if not found.found_B[0]:
+            errors.append(_NO_POSE)
+            continue
+        cam_T_world = np.eye(4)
+        cam_T_world[:3] = found.cam_T_world_B34[0].double().cpu().numpy()
+        distance, angle = pose_error(invert(cam_T_world), frame.world_T_cam)
+        errors.append(min(_NO_POSE, _LEAST_ERROR + distance + _LEVER * angle))
+    return errors

@@ -37,6 +37,20 @@ def toy_recording(count: int = 16, every: int = 4, size: tuple[int, int] = (128,
     return Recording(frames)
 
 
+def sideways_recording(count: int = 14, size: tuple[int, int] = (160, 120)) -> Recording:
+    """Views from steps of 8 cm to the right, with depth: what is seen moves, as landmarks need."""
+    room = office()
+    begin = walk_poses("mapping", room.options).world_T_cam[0]
+    camera = CAMERA.scaled(*size)
+    frames = []
+    for index in range(count):
+        world_T_cam = begin.copy()
+        world_T_cam[:3, 3] += 0.08 * index * begin[:3, 0]
+        image, depth = render_view(room, camera, world_T_cam)
+        frames.append(Frame(f"{index}", index / 4, image, camera, world_T_cam, depth))
+    return Recording(frames)
+
+
 def toy_images(recording: Recording, *, with_depth: bool, height: int = 96) -> PosedImages:
     """All of them to train on, none held out."""
     frames = list(recording.frames(ALL, with_depth=with_depth))

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 import torch
 from recordings import Recording
-from toy_scene import toy_recording
+from toy_scene import sideways_recording, toy_recording
 
 from dsac_core.cli import train_fast
 from dsac_core.cli.fast_options import fast_config
 from dsac_core.cli.main import main
 from dsac_core.data import seven_scenes as reader
-from dsac_core.data.frame import ALL
+from dsac_core.data.frame import ALL, Frame
 from dsac_core.networks.coordinate_head import HeadConfig
 from dsac_core.scene.scene_map import SceneMap
 from dsac_core.training import fast_map
@@ -51,23 +51,27 @@ def walks(
     """Three recordings as 7-Scenes folders, of 10, 10 and 6 images; two have a test split too."""
     views = list(frames.frames(ALL))
     monkeypatch.setattr(reader, "COLOUR_CAMERA", views[0].camera)
-    names = ("first", "second", "third")
-    parts = (views[:10], views[10:], views[4:10])
+    parts = {"first": views[:10], "second": views[10:], "third": views[4:10]}
     folders = []
-    for name, part in zip(names, parts, strict=True):
+    for name, part in parts.items():
         folder = tmp_path / "walks" / name
-        sequence = folder / "seq-01"
-        sequence.mkdir(parents=True)
-        (folder / "TrainSplit.txt").write_text("sequence1\n")
-        if name != "third":
-            (folder / "TestSplit.txt").write_text("sequence1\n")
-        for number, frame in enumerate(part):
-            stem = sequence / f"frame-{number:06}"
-            cv2.imwrite(f"{stem}.color.png", frame.image[..., ::-1])
-            pose = frame.world_T_cam @ reader.COLOUR_T_DEPTH
-            np.savetxt(f"{stem}.pose.txt", pose)
+        write_walk(folder, part)
+        if name == "third":
+            (folder / "TestSplit.txt").unlink()
         folders.append(folder)
     return tuple(folders)  # type: ignore[return-value]
+
+
+def write_walk(folder: Path, frames: list[Frame]) -> None:
+    """A 7-Scenes folder, whose train and test splits are the same images."""
+    sequence = folder / "seq-01"
+    sequence.mkdir(parents=True)
+    for split in ("Train", "Test"):
+        (folder / f"{split}Split.txt").write_text("sequence1\n")
+    for number, frame in enumerate(frames):
+        stem = sequence / f"frame-{number:06}"
+        cv2.imwrite(f"{stem}.color.png", frame.image[..., ::-1])
+        np.savetxt(f"{stem}.pose.txt", frame.world_T_cam @ reader.COLOUR_T_DEPTH)
 
 
 @pytest.fixture
@@ -365,3 +369,80 @@ def test_ctrl_c_twice_leaves_what_was_learned(
     assert not out.exists()
     assert train(out, walks[0], "--resume") == 0
     assert record(out)["iterations"] == 20
+
+
+@pytest.fixture
+def sideways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording that has landmarks."""
+    views = list(sideways_recording().frames(ALL))
+    monkeypatch.setattr(reader, "COLOUR_CAMERA", views[0].camera)
+    write_walk(tmp_path / "walks" / "sideways", views)
+    return tmp_path / "walks" / "sideways"
+
+
+def evaluated(out: Path, walk: Path, *more: str) -> float:
+    """Share of the frames within 5 cm and 5 degrees."""
+    figures = out.parent / "figures.json"
+    assert main(["evaluate", str(out), str(walk), "--json", str(figures), *more]) == 0
+    return float(json.loads(figures.read_text())["recall"]["5cm_5deg"])
+
+
+@pytest.mark.parametrize("option", [["--landmarks", "only"], ["--regression", "off"]])
+def test_a_map_of_landmarks_alone(
+    option: list[str], sideways: Path, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its head is not trained, and it localizes; cells alone it does not have."""
+    assert train(out, sideways, *option) == 0
+    scene = SceneMap.load(out)
+    assert not scene.regression
+    assert scene.training["iterations"] == 0
+    assert scene.landmarks is not None
+    assert len(scene.landmarks) == scene.training["landmarks"] > 200
+    assert [entry.name for entry in out.parent.iterdir()] == ["lab"]
+    for more in ([], ["--landmarks", "only"], ["--regression", "off"]):
+        assert evaluated(out, sideways, *more) > 0.9
+    capfd.readouterr()
+    code = main(["evaluate", str(out), str(sideways), "--landmarks", "off"])
+    message = error_of(code, capfd)
+    assert message.endswith("has no regression, only landmarks: map it with --regression on")
+
+
+def test_a_map_without_landmarks(
+    sideways: Path, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(out, sideways, "--landmarks", "off") == 0
+    scene = SceneMap.load(out)
+    assert scene.landmarks is None
+    assert scene.regression
+    assert (scene.training["iterations"], scene.training["landmarks"]) == (20, 0)
+    for more in ([], ["--landmarks", "off"], ["--landmarks", "on"], ["--regression", "on"]):
+        evaluated(out, sideways, *more)
+    capfd.readouterr()
+    code = main(["evaluate", str(out), str(sideways), "--landmarks", "only"])
+    assert error_of(code, capfd).endswith("has no landmarks: map it with --landmarks on")
+
+
+@pytest.mark.parametrize("more", [[], ["--landmarks", "on"], ["--regression", "on"]])
+def test_a_map_with_both_is_what_is_made_unless_asked_otherwise(
+    more: list[str], sideways: Path, out: Path
+) -> None:
+    assert train(out, sideways, *more) == 0
+    scene = SceneMap.load(out)
+    assert scene.regression
+    assert scene.training["iterations"] == 20
+    assert scene.landmarks is not None
+    assert len(scene.landmarks) > 200
+    assert evaluated(out, sideways, "--landmarks", "only") > 0.9
+    assert evaluated(out, sideways, "--landmarks", "off") < 0.1
+
+
+def test_continuing_a_map_of_landmarks_trains_its_head(sideways: Path, out: Path) -> None:
+    assert train(out, sideways, "--landmarks", "only") == 0
+    untrained = weights(out)
+    assert train(out, sideways) == 0
+    scene = SceneMap.load(out)
+    assert scene.regression
+    assert scene.landmarks is not None
+    assert not torch.equal(weights(out), untrained)
+    assert train(out, sideways, "--landmarks", "off") == 0
+    assert SceneMap.load(out).landmarks is None

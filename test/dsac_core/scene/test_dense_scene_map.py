@@ -91,7 +91,8 @@ def test_every_network_comes_back_to_the_last_bit(network: str, tmp_path: Path) 
     np.testing.assert_array_equal(loaded.bounds, scene.bounds)
     np.testing.assert_array_equal(loaded.map_T_scene, scene.map_T_scene)
     header = header_of(tmp_path / "lab")
-    assert header["format_version"] == 3
+    assert header["format_version"] == 4
+    assert header["landmarks"] == 0
     assert "encoder" not in header
     assert "depth_calibration" not in header
     megabytes = sum(file.stat().st_size for file in (tmp_path / "lab").iterdir()) / 1e6

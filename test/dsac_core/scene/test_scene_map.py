@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dsac_core.errors import ConfigError, SceneMapError
+from dsac_core.landmarks.landmark_map import LandmarkMap
 from dsac_core.scene import scene_map as module
 from dsac_core.scene.confidence import Confidence, Evidence
 from dsac_core.scene.locate import known_scenes
@@ -190,6 +191,8 @@ def test_weights_with_a_tensor_missing(folder: Path) -> None:
         {"calibration": {**OLD_CALIBRATION, "min_confidence": "half"}},
         {"calibration": {**OLD_CALIBRATION, "translation_floor": -0.1}},
         {"calibration": {**OLD_CALIBRATION, "rotation_floor": "wide"}},
+        {"calibration": {**OLD_CALIBRATION, "landmark_weight": 0.0}},
+        {"calibration": {**OLD_CALIBRATION, "landmark_weight": "much"}},
         {"calibration": {**OLD_CALIBRATION, "confidence": 7}},
         {"calibration": {**OLD_CALIBRATION, "confidence": {"offset": 1.0}}},
         {"calibration": {**OLD_CALIBRATION, "confidence": {"offset": 1.0, "support": -1.0}}},
@@ -234,24 +237,39 @@ def test_a_calibration_that_would_lie_is_refused(values: tuple[float, float, flo
         {"translation_floor": float("inf")},
         {"min_confidence": 0.0},
         {"min_confidence": float("nan")},
+        {"landmark_weight": 0.0},
+        {"landmark_weight": -1.0},
+        {"landmark_weight": float("inf")},
+        {"landmark_weight": float("nan")},
     ],
 )
-def test_what_confidence_and_floors_cannot_be(change: dict[str, float]) -> None:
+def test_what_confidence_floors_and_weight_cannot_be(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
         Calibration(0.1, 0.2, 1.0, **change)  # type: ignore[arg-type]
 
 
 def test_what_was_learned_comes_back(scene_map: SceneMap, tmp_path: Path) -> None:
-    learned = Calibration(0.05, 0.07, 45.0, 0.01, 0.005, Confidence(1.5, 1.0, 0.8, 2.2), 0.6)
+    learned = Calibration(0.05, 0.07, 45.0, 0.01, 0.005, Confidence(1.5, 1.0, 0.8, 2.2), 0.6, 7.5)
     replace(scene_map, calibration=learned).save(tmp_path / "lab")
     assert SceneMap.load(tmp_path / "lab").calibration == learned
+
+
+def without(folder: Path, *fields: str) -> None:
+    header = json.loads((folder / "scene.json").read_text())
+    for name in fields:
+        del header[name]
+    (folder / "scene.json").write_text(json.dumps(header))
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_old_map_localizes_what_it_did(folder: Path, version: int) -> None:
     """It has no confidence function: the share of agreeing cells alone decides, as before."""
     change_header(folder, format_version=version, calibration=OLD_CALIBRATION)
-    calibration = SceneMap.load(folder).calibration
+    without(folder, "landmarks", "regression", "depth_scale")
+    loaded = SceneMap.load(folder)
+    assert loaded.landmarks is None
+    assert loaded.regression
+    calibration = loaded.calibration
     assert calibration == Calibration(0.05, 0.21, 3.5)
     for support in (0.01, 0.2099, 0.21, 0.2101, 0.9):
         for spread, sigma in ((1.0, 0.01), (0.1, 5.0)):
@@ -260,6 +278,126 @@ def test_an_old_map_localizes_what_it_did(folder: Path, version: int) -> None:
             assert (calibration.confidence_in(evidence) >= 0.5) == (support >= 0.21)
     covariance = np.diag(np.arange(1.0, 7.0))
     np.testing.assert_array_equal(calibration.honest(covariance), 3.5 * covariance)
+
+
+def test_a_map_of_version_3_has_no_landmarks(folder: Path) -> None:
+    """And its calibration, which does not know their weight, is kept."""
+    learned = {**OLD_CALIBRATION, "translation_floor": 0.01, "min_confidence": 0.6}
+    change_header(folder, format_version=3, calibration=learned)
+    without(folder, "landmarks", "regression")
+    loaded = SceneMap.load(folder)
+    assert loaded.landmarks is None
+    assert loaded.regression
+    assert loaded.calibration == Calibration(0.05, 0.21, 3.5, 0.01, min_confidence=0.6)
+
+
+def test_the_format_with_landmarks_is_the_fourth(folder: Path) -> None:
+    header = json.loads((folder / "scene.json").read_text())
+    assert (header["format_version"], header["landmarks"], header["regression"]) == (4, 0, True)
+
+
+def some_landmarks() -> LandmarkMap:
+    """Five, of which two views see three and four."""
+    generator = torch.Generator().manual_seed(0)
+
+    def whole(*shape: int) -> torch.Tensor:
+        return torch.randint(-127, 128, shape, generator=generator, dtype=torch.int8)
+
+    return LandmarkMap(
+        torch.randn(5, 3, generator=generator),
+        whole(5, 64),
+        torch.randn(32, 64, generator=generator),
+        whole(2, 32 * 64),
+        torch.tensor([0, 3, 7], dtype=torch.int32),
+        torch.tensor([0, 1, 2, 1, 2, 3, 4], dtype=torch.int32),
+    )
+
+
+@pytest.fixture
+def with_landmarks(scene_map: SceneMap, tmp_path: Path) -> Path:
+    folder = tmp_path / "sparse"
+    replace(scene_map, landmarks=some_landmarks(), regression=False).save(folder)
+    return folder
+
+
+def test_landmarks_come_back_to_the_last_bit(with_landmarks: Path, scene_map: SceneMap) -> None:
+    loaded = SceneMap.load(with_landmarks)
+    assert loaded.landmarks is not None
+    stored = loaded.landmarks.tensors()
+    assert len(stored) == 6
+    for name, tensor in some_landmarks().tensors().items():
+        assert stored[name].dtype == tensor.dtype
+        assert torch.equal(stored[name], tensor), name
+    assert not loaded.regression
+    centre = loaded.regressor.state_dict()["centre"]
+    assert torch.equal(centre, scene_map.regressor.state_dict()["centre"])
+    assert json.loads((with_landmarks / "scene.json").read_text())["landmarks"] == 5
+    assert sorted(file.name for file in with_landmarks.iterdir()) == [
+        "map.safetensors",
+        "scene.json",
+    ]
+
+
+def change_landmarks(folder: Path, **changes: torch.Tensor | None) -> None:
+    """Other tensors in their place, or none."""
+    weights = load_file(folder / "map.safetensors")
+    for name, tensor in changes.items():
+        del weights[f"landmarks.{name}"]
+        if tensor is not None:
+            weights[f"landmarks.{name}"] = tensor
+    save_file(weights, folder / "map.safetensors")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"first_V": torch.tensor([0, 3, 8])},  # beyond the list
+        {"first_V": torch.tensor([0, 3, 6])},  # before its end
+        {"first_V": torch.tensor([1, 3, 7])},
+        {"first_V": torch.tensor([0, 8, 7])},
+        {"first_V": torch.tensor([0, -1, 7])},
+        {"first_V": torch.tensor([0, 7])},  # of one view
+        {"first_V": torch.tensor([[0, 3, 7]])},
+        {"sighted_O": torch.tensor([0, 1, 2, 1, 2, 3])},
+        {"sighted_O": torch.tensor([0, 1, 2, 1, 2, 3, 5])},  # there is no such landmark
+        {"sighted_O": torch.tensor([0, 1, 2, 1, 2, 3, -1])},
+        {"points_L3": torch.zeros(4, 3)},
+        {"points_L3": torch.zeros(5, 2)},
+        {"descriptors_LC": torch.zeros(5, 63, dtype=torch.int8)},
+        {"places_VP": torch.zeros(2, 64, dtype=torch.int8)},
+        {"places_VP": torch.zeros(3, 2048, dtype=torch.int8)},
+        {"words_WC": torch.zeros(31, 64)},
+    ],
+)
+def test_an_index_of_landmarks_that_does_not_fit(
+    changes: dict[str, torch.Tensor], with_landmarks: Path
+) -> None:
+    change_landmarks(with_landmarks, **changes)
+    assert "map the scene again" in error_of(with_landmarks)
+
+
+@pytest.mark.parametrize("name", list(some_landmarks().tensors()))
+def test_landmarks_with_a_tensor_missing(name: str, with_landmarks: Path) -> None:
+    change_landmarks(with_landmarks, **{name: None})
+    message = error_of(with_landmarks)
+    assert f"landmarks lack {name}" in message
+    assert message.endswith("map the scene again")
+
+
+def test_a_header_that_promises_landmarks_of_which_there_are_none(folder: Path) -> None:
+    change_header(folder, landmarks=5)
+    assert "landmarks lack points_L3, " in error_of(folder)
+
+
+def test_a_header_that_counts_other_landmarks(with_landmarks: Path) -> None:
+    change_header(with_landmarks, landmarks=6)
+    assert "map the scene again" in error_of(with_landmarks)
+
+
+@pytest.mark.parametrize("name", list(some_landmarks().tensors()))
+def test_landmarks_of_another_type(name: str, with_landmarks: Path) -> None:
+    change_landmarks(with_landmarks, **{name: torch.tensor(1.0)})
+    assert "map the scene again" in error_of(with_landmarks)
 
 
 def test_floors_are_those_of_standard_deviations() -> None:

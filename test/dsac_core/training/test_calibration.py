@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dsac_core.data.frame import Frame
+from dsac_core.errors import DatasetError
 from dsac_core.geometry.camera import Camera
+from dsac_core.progress import silent
 from dsac_core.relocalizer import PoseEstimate
 from dsac_core.scene.confidence import Evidence
-from dsac_core.scene.scene_map import Calibration
-from dsac_core.training.calibration import calibrate
+from dsac_core.scene.scene_map import Calibration, SceneMap
+from dsac_core.training import calibration as module
+from dsac_core.training.calibration import calibrate, calibrate_map
 from dsac_core.training.fit_covariance import USUAL_SCALE
 
 PROVISIONAL = Calibration(0.05, 0.5, 1.0)
@@ -132,3 +137,35 @@ def test_most_views_without_a_pose_have_no_median(rigid: Any) -> None:
     _, record = calibrated(lambda view: next(seen) if is_straight(view) else others(view), 3)
     assert "held_out_median_cm" not in record
     assert all(np.isfinite(value) for value in record.values())
+
+
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize("depth", [True, False])
+def test_each_kind_of_pose_keeps_its_weight_of_landmarks(
+    colour: bool, depth: bool, scene_map: SceneMap, rigid: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of them localizes anything."""
+
+    def weigh(scene: SceneMap, *_: Any) -> SceneMap:
+        by_colour, by_depth = (replace(PROVISIONAL, landmark_weight=w) for w in (7.0, 9.0))
+        return replace(scene, calibration=by_colour, depth_calibration=by_depth)
+
+    def relocalizer(*_: Any, **__: Any) -> Callable[..., PoseEstimate]:
+        def relocalize(image: Any, camera: Camera, measured: Any) -> PoseEstimate:
+            right = colour if measured is None else depth
+            return estimate(rigid, 0.01 if right else 3.0, 500)
+
+        return relocalize
+
+    monkeypatch.setattr(module, "weigh_landmarks", weigh)
+    monkeypatch.setattr(module, "Relocalizer", relocalizer)
+    held_out = [replace(frame(str(i)), depth=np.ones((48, 64), np.float32)) for i in range(4)]
+    if not (colour or depth):
+        with pytest.raises(DatasetError, match="no held-out frame was localized"):
+            calibrate_map(scene_map, held_out, torch.device("cpu"), silent)
+        return
+    checked = calibrate_map(scene_map, held_out, torch.device("cpu"), silent)
+    assert checked.calibration.landmark_weight == 7.0
+    assert (checked.depth_calibration is not None) == depth
+    if checked.depth_calibration is not None:
+        assert checked.depth_calibration.landmark_weight == 9.0

@@ -11,7 +11,7 @@ import torch
 
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import invert
-from dsac_core.training.cell_buffer import CellBuffer
+from dsac_core.training.cell_buffer import MEASURED_DEPTH_TOLERANCE, CellBuffer
 from dsac_core.training.held_out import held_out_positions
 
 
@@ -100,3 +100,15 @@ def test_variations_are_drawn_where_they_are_wanted(rigid: Any) -> None:
     buffer.add_image(features + 1.0, torch.zeros(10, 2), None, cameras[0], poses[0])
     later = buffer.draw(600, torch.Generator().manual_seed(0), varied=False)
     assert set(later.features_BC[:, 0].tolist()) == {0.0, 1.0, 2.0, 8.0}
+    assert buffer.taken == [0, 1, 2, 4]
+
+
+def test_the_depth_of_cells_has_a_tolerance(rigid: Any) -> None:
+    buffer, _, _ = filled(rigid, 100)
+    buffer.set_depth(1, torch.tensor([2, 5]), torch.tensor([3.0, 4.0]), 0.5)
+    cells = buffer.image(1)
+    assert torch.nonzero(cells.depth_N)[:, 0].tolist() == [2, 5]
+    assert cells.depth_N[[2, 5]].tolist() == [3.0, 4.0]
+    assert cells.depth_tolerance_N[[2, 5]].tolist() == [0.5, 0.5]
+    assert cells.depth_tolerance_N.dtype == torch.float32
+    assert (buffer.image(0).depth_tolerance_N - MEASURED_DEPTH_TOLERANCE).abs().max() < 1e-3

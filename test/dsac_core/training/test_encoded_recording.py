@@ -25,6 +25,7 @@ from dsac_core.training.encoded_recording import (
     storage_dtype,
 )
 from dsac_core.training.fast_map_config import FastMapConfig
+from dsac_core.training.landmark_config import LandmarkConfig
 from dsac_core.training.workers import Workers
 
 CPU = torch.device("cpu")
@@ -157,3 +158,50 @@ def test_depth_is_taken_where_it_is_wanted_alone(encoder: ImageEncoder, use_dept
     depth = encoded.cells.draw(500, torch.Generator().manual_seed(0)).depth_B
     assert (depth > 0).any() == use_depth
     assert {frame.depth is not None for frame in encoded.held_out} == {use_depth}
+
+
+def test_keypoints_are_those_of_the_images_that_were_taken(encoder: ImageEncoder) -> None:
+    """One set for each, in the order of the cells, whether or not some were varied."""
+    config = FastMapConfig(iterations=1, vary_every=2)
+    encoded = encode(LongRecording(20), encoder, config)
+    taken = encoded.cells.taken
+    assert len(encoded.keypoints) == len(taken) == len(encoded.encoded)
+    assert encoded.cells.images > len(taken)
+    for view, number, index in zip(encoded.keypoints, taken, encoded.encoded, strict=True):
+        cells = encoded.cells.image(number)
+        torch.testing.assert_close(view.cam_T_world_34.float(), cells.cam_T_world_34)
+        assert torch.equal(view.intrinsics_4, cells.intrinsics_4)
+        pose = torch.from_numpy(np.linalg.inv(pose_near(index))[:3])
+        torch.testing.assert_close(view.cam_T_world_34, pose)
+        assert view.descriptors_KC.dtype == torch.float16
+        assert not view.depth_K.any()
+
+
+def test_keypoints_are_bounded_and_left_out_where_nobody_wants_them(
+    encoder: ImageEncoder,
+) -> None:
+    config = FastMapConfig(iterations=1)
+    plenty = encode(LongRecording(20), encoder, config)
+    assert max(len(view.depth_K) for view in plenty.keypoints) > 3
+    few = replace(config, landmarks=LandmarkConfig(keypoints=3))
+    assert {len(view.depth_K) for view in encode(LongRecording(20), encoder, few).keypoints} == {3}
+    memory = replace(config, landmarks=LandmarkConfig(most_keypoints=40))
+    bounded = encode(LongRecording(20), encoder, memory).keypoints
+    assert 0 < sum(len(view.depth_K) for view in bounded) <= 40
+    assert encode(LongRecording(20), encoder, replace(config, landmarks=None)).keypoints == []
+
+
+def test_measured_depth_of_keypoints(encoder: ImageEncoder) -> None:
+    class WithDepth(LongRecording):
+        def frames(self, split: str, **options: Any) -> Iterator[Frame]:
+            for frame in super().frames(split, **options):
+                depth = np.full((48, 64), 1.5, dtype=np.float32)
+                depth[:, :32] = np.nan
+                yield replace(frame, depth=depth)
+
+    for use_depth in (False, True):
+        config = FastMapConfig(use_depth=use_depth, iterations=1)
+        for view in encode(WithDepth(12), encoder, config).keypoints:
+            right = view.pixels_K2[:, 0] + view.intrinsics_4[2] > 31.5
+            expected = torch.where(right, 1.5 if use_depth else 0.0, 0.0)
+            assert torch.equal(view.depth_K, expected)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from recordings import Recording
-from toy_scene import toy_recording
+from toy_scene import sideways_recording
 from training_runs import Stop, same
 
 from dsac_core.data.frame import ALL, Frame
@@ -28,10 +28,12 @@ from dsac_core.training import encoded_recording, fast_map, fast_mapping
 from dsac_core.training.encoded_recording import Validation
 from dsac_core.training.fast_map import MappingInterrupted, map_scene
 from dsac_core.training.fast_map_config import FastMapConfig
+from dsac_core.training.landmark_config import LandmarkConfig
 from dsac_core.training.live_recall import LiveRecall
 
 SMALL = HeadConfig(width=32)
 CONFIG = FastMapConfig(iterations=60, batch_size=128, warmup_iterations=5, head=SMALL)
+ALONE = replace(CONFIG, landmarks=None)  # landmarks would localize from the first step on
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,7 +46,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    return toy_recording(12, size=(160, 120))
+    return sideways_recording(12)
 
 
 @pytest.fixture
@@ -78,7 +80,10 @@ def interrupted(
 
 
 def weights(scene: SceneMap) -> dict[str, torch.Tensor]:
-    return dict(scene.regressor.state_dict())
+    """And the landmarks, of which there are some."""
+    assert scene.landmarks is not None
+    assert len(scene.landmarks) > 200
+    return {**scene.regressor.state_dict(), **scene.landmarks.tensors()}
 
 
 @pytest.mark.usefixtures("believed")
@@ -98,7 +103,7 @@ def test_after_ctrl_c_all_is_as_if_there_had_been_none(
 
     scene = mapped(recording, checkpoint_file=parts, resume=True, progress=progress)
     assert begun[0] > reports / 6
-    assert same(weights(scene), weights(expected)) > 10
+    assert same(weights(scene), weights(expected)) > 16
     assert scene.training["iterations"] == 60
     assert "interrupted" not in scene.training
     left, right = (torch.load(file)["trainer"] for file in (parts, whole))
@@ -123,14 +128,14 @@ def test_the_interrupted_map_is_cooled_down(recording: Recording, tmp_path: Path
 
 def test_too_early_for_a_map(recording: Recording, tmp_path: Path) -> None:
     """The held-out frames say so; what was learned is kept."""
-    end = interrupted(recording, tmp_path / "a.pt", 1)
+    end = interrupted(recording, tmp_path / "a.pt", 1, ALONE)
     assert end.scene is None
     assert (tmp_path / "a.pt").is_file()
 
 
 def test_a_useless_map_leaves_no_checkpoint(recording: Recording, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no held-out frame was localized"):
-        mapped(recording, replace(CONFIG, iterations=3), checkpoint_file=tmp_path / "a.pt")
+        mapped(recording, replace(ALONE, iterations=3), checkpoint_file=tmp_path / "a.pt")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,7 +176,7 @@ def test_ctrl_c_in_the_checks_leaves_all_that_was_learned(
         with pytest.raises(KeyboardInterrupt):
             mapped(recording, checkpoint_file=tmp_path / "a.pt")
     scene = mapped(recording, checkpoint_file=tmp_path / "a.pt", resume=True)
-    assert same(weights(scene), weights(expected)) > 10
+    assert same(weights(scene), weights(expected)) > 16
 
 
 @pytest.mark.usefixtures("believed")
@@ -196,6 +201,38 @@ def test_the_images_that_were_left_out_are_left_out_again(
     assert torch.load(tmp_path / "a.pt")["trainer"]["seconds"] > seconds
 
 
+@pytest.mark.usefixtures("believed")
+def test_the_pairs_that_were_not_matched_are_not_matched_again(
+    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint says for how many there was time, so the landmarks are the same."""
+    config = replace(CONFIG, iterations=None, budget_seconds=6.0)
+    asked: list[int] = []
+    search = fast_mapping.find_landmarks
+
+    def hurried(*arguments: Any, enough: Any, **options: Any) -> Any:
+        def soon(done: int) -> bool:
+            asked.append(done)
+            return done >= 7
+
+        return search(*arguments, enough=soon, **options)
+
+    file = tmp_path / "a.pt"
+    with monkeypatch.context() as patched:
+        patched.setattr(fast_mapping, "find_landmarks", hurried)
+        end = interrupted(recording, file, 1, config)
+    assert asked == list(range(8))
+    assert torch.load(file)["matched_pairs"] == 7
+    assert end.scene is not None
+    assert end.scene.landmarks is not None
+    scene = mapped(recording, config, checkpoint_file=file, resume=True)
+    assert scene.landmarks is not None
+    assert same(scene.landmarks.tensors(), end.scene.landmarks.tensors()) == 6
+    whole = mapped(recording).landmarks
+    assert whole is not None
+    assert len(whole) != len(scene.landmarks)  # with all pairs, others
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -203,6 +240,8 @@ def test_the_images_that_were_left_out_are_left_out_again(
         ({"iterations": 61}, "iterations was 60, is 61"),
         ({"head": HeadConfig(width=64)}, "head.width was 32, is 64"),
         ({"use_depth": True}, "use_depth was False, is True"),
+        ({"landmarks": None}, "landmarks was "),
+        ({"landmarks": LandmarkConfig(keypoints=99)}, "landmarks.keypoints was 1000, is 99"),
     ],
 )
 @pytest.mark.usefixtures("believed")
@@ -264,7 +303,7 @@ def test_after_kill_9_all_is_as_if_there_had_been_none(
     assert killed.wait() == -signal.SIGKILL
     assert torch.load(file)["trainer"]["iteration"] < 400
     resumed = mapped(recording, config, checkpoint_file=file, resume=True)
-    assert same(weights(resumed), weights(mapped(recording, config))) > 10
+    assert same(weights(resumed), weights(mapped(recording, config))) > 16
 
 
 @pytest.mark.usefixtures("believed")
@@ -285,4 +324,4 @@ def test_watching_does_not_change_the_weights(
     )
     scene = mapped(recording, progress=progress)
     assert any("of 1 within 10 cm/5 deg" in detail for detail in seen)
-    assert same(weights(scene), weights(expected)) > 10
+    assert same(weights(scene), weights(expected)) > 16

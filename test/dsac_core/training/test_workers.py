@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import torch
 from recordings import Recording
-from toy_scene import toy_recording
+from toy_scene import sideways_recording
 
+from dsac_core.data.frame import ALL
 from dsac_core.errors import ConfigError
 from dsac_core.networks.coordinate_head import CoordinateHead, HeadConfig
+from dsac_core.training import fast_map
 from dsac_core.training.fast_map_config import FastMapConfig
 from dsac_core.training.workers import ALONE, joined_workers, local_device
 
@@ -71,6 +73,7 @@ with joined_workers(local_device("cpu")) as workers:
         scene = fast_map.map_scene(recording, "all", config, name="corner", workers=workers,
                                    checkpoint_file=file, resume=resume, progress=progress)
         found["weights"], found["record"] = scene.regressor.state_dict(), scene.training
+        found["weights"] |= scene.landmarks.tensors()
     except fast_map.MappingInterrupted as end:
         found["where"] = end.where
 (folder / f"rank{workers.rank}").write_bytes(pickle.dumps(found))
@@ -79,7 +82,7 @@ with joined_workers(local_device("cpu")) as workers:
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    return toy_recording(12, size=(160, 120))
+    return sideways_recording(12)
 
 
 def start(
@@ -138,6 +141,21 @@ def test_they_make_one_map_of_all_images(both: list[dict[str, Any]]) -> None:
         assert rank["record"]["images"] == 11
         assert rank["record"]["iterations"] == 30
         assert rank["record"]["processes"] == 2
+
+
+def test_their_landmarks_are_those_of_all_images(
+    recording: Recording, both: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as one process finds, which has them in another order."""
+    monkeypatch.setattr(fast_map, "calibrate_map", lambda scene, *_: scene)
+    alone = fast_map.map_scene(recording, ALL, replace(CONFIG, iterations=1), name="corner")
+    assert alone.landmarks is not None
+    count = len(alone.landmarks)
+    assert count > 200
+    for rank in both:
+        assert abs(len(rank["weights"]["points_L3"]) - count) < 0.1 * count
+        assert len(rank["weights"]["places_VP"]) == 11
+        assert rank["record"]["landmarks"] == len(rank["weights"]["points_L3"])
 
 
 def test_ctrl_c_in_one_ends_all_and_they_resume_as_if_it_had_not(
