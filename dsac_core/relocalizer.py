@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dsac_core.scene.scene_map import Calibration, SceneMap
 
 DEFAULT_RANSAC = RansacConfig(robust_scale=3.0)
-DEFAULT_MAX_CELLS = 3000  # of an image, with a fast map
+DEFAULT_MAX_CELLS = 2500  # of an image, with a fast map
 DEFAULT_DEPTH_RANSAC = RansacConfig(inlier_threshold=0.1, robust_scale=0.03)
 _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewer are
 _LEAST_PIXELS = 0.5  # thresholds in px are larger, those in metres smaller

@@ -70,9 +70,8 @@ class KeypointDetector(nn.Module):
         scores = best_N[found] * encoded.reliability_N[found]
         order = scores.argsort(descending=True, stable=True)[:most]
         kept, scores = found[order], scores[order]
-        heat = functional.pixel_shuffle(probability_NS.T.reshape(1, -1, rows, columns), STRIDE)
         pixels = torch.stack([x[kept], y[kept]], dim=1)
-        pixels_K2 = pixels + _centroid(heat[0, 0], pixels)
+        pixels_K2 = pixels + _centroid(probability_NS, pixels, (rows, columns))
         return Keypoints(pixels_K2, scores, _descriptors(encoded, pixels_K2, (rows, columns)))
 
 
@@ -96,15 +95,21 @@ def _likelier_than_neighbours(
     return alone.flatten()
 
 
-def _centroid(heat_HW: torch.Tensor, pixels_K2: torch.Tensor) -> torch.Tensor:
+def _centroid(
+    probability_NS: torch.Tensor, pixels_K2: torch.Tensor, grid: tuple[int, int]
+) -> torch.Tensor:
     """Where between its pixels [K x 2] a keypoint lies, from the nine probabilities around it."""
-    padded = functional.pad(heat_HW, (1, 1, 1, 1))
-    x, y = pixels_K2.T
-    steps = [(right, down) for down in (0, 1, 2) for right in (0, 1, 2)]
-    weights = torch.stack([padded[y + down, x + right] for right, down in steps], dim=1)
-    offsets = torch.tensor(steps, device=heat_HW.device).to(weights) - 1.0
+    rows, columns = grid
+    steps = torch.tensor(
+        [(right, down) for down in (-1, 0, 1) for right in (-1, 0, 1)], device=pixels_K2.device
+    )
+    x, y = (pixels_K2[:, None] + steps).unbind(dim=2)
+    inside = (x >= 0) & (y >= 0) & (x < columns * STRIDE) & (y < rows * STRIDE)
+    cell = (y // STRIDE) * columns + x // STRIDE
+    place = (y % STRIDE) * STRIDE + x % STRIDE
+    weights = probability_NS[torch.where(inside, cell, 0), place] * inside
     total = weights.sum(dim=1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
-    centroid: torch.Tensor = (weights @ offsets) / total
+    centroid: torch.Tensor = (weights @ steps.to(weights)) / total
     return centroid
 
 

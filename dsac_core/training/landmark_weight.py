@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dsac_core.scene.scene_map import SceneMap
 
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0)
-_ABOUT_EQUAL = 1.1  # times the least error
+_ABOUT_EQUAL = 1.05  # times the least error
 _FRAMES = 16  # of the held-out ones
 _LEAST_ERROR = 1e-3  # metres: below it one pose is as good as another
 _NO_POSE = 10.0  # metres, as if it were off so far
