@@ -20,7 +20,7 @@ from dsac_core.relocalizer import Relocalizer
 from dsac_core.scene.scene_map import SceneMap
 
 _CPU = torch.device("cpu")
-_HEAD_CELLS = 3000  # the most that a relocalizer uses of an image
+_HEAD_CELLS = 2500  # the most that a relocalizer uses of an image
 Run = Callable[[np.ndarray], list[np.ndarray]]
 Compile = Callable[[Path, int], Run]
 

@@ -78,8 +78,8 @@ class Relocalizer:
                 its networks with thresholds for the height of the images that they learned from.
             depth_ransac: The same for images with depth.
             max_cells: A fast map uses at most so many of an image: the most reliable ones. Of the
-                4800 cells of a 640x480 image the other third costs a quarter of the time and adds
-                nothing to the pose.
+                4800 cells of a 640x480 image the other half costs a third of the time and adds
+                hardly anything to the pose.
             use: What poses are estimated from, of what the map has: regressed cells, landmarks,
                 or both. A map's calibration is that of both.
 

@@ -28,7 +28,7 @@ RECALL_TITLES = {
     "recall_2cm_2deg": "2 cm, 2°",
     "recall_1cm_1deg": "1 cm, 1°",
 }
-_MAX_CELLS = 3000  # of a fast map, as the relocalizer has it
+_MAX_CELLS = 2500  # of a fast map, as the relocalizer has it
 
 
 @dataclass(frozen=True)

@@ -130,4 +130,4 @@ def _read_depth(depth: DepthFile) -> NDArray[np.float32]:
     there = np.isfinite(metres) & (metres > 0)
     if values.dtype == np.uint16:
         there &= values != _NO_READING
-    return np.where(there, metres, np.float32(0.0))
+    return np.asarray(np.where(there, metres, 0.0), dtype=np.float32)

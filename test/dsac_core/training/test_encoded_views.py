@@ -14,6 +14,7 @@ from stand_in import CAMERA
 from dsac_core.data.frame import Frame
 from dsac_core.geometry.images import to_gray
 from dsac_core.networks.image_encoder import ImageEncoder
+from dsac_core.relocalizer import DEFAULT_MAX_CELLS
 from dsac_core.training.encoded_views import EncodedView, encode_view, view_errors
 
 
@@ -37,7 +38,7 @@ def test_a_view_has_the_most_reliable_cells_without_distortion() -> None:
     encoder = ImageEncoder(torch.device("cpu"), torch.float32)
     view = encode_view(Frame("", 0.0, image, camera, np.eye(4)), camera, encoder, 0.0)
     encoded = encoder(torch.from_numpy(to_gray(image)))
-    best = encoded.reliability_N.argsort(descending=True, stable=True)[:3000]
+    best = encoded.reliability_N.argsort(descending=True, stable=True)[:DEFAULT_MAX_CELLS]
     assert torch.equal(view.features_NC, encoded.features_NC[best])
     ideal = camera.undistort(encoded.pixels_N2[best].double().numpy())
     np.testing.assert_allclose(view.pixels_N2.numpy(), ideal, atol=1e-3)

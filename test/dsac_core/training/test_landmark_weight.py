@@ -56,9 +56,9 @@ def test_the_weight_of_the_least_error(best: int) -> None:
 
 def test_of_about_equal_ones_the_largest() -> None:
     assert best_weight(rows(0.02)) == WEIGHTS[LAST]
-    assert best_weight(rows(0.02, 0.021, 0.03)) == WEIGHTS[1]
-    assert best_weight(rows(0.021, 0.02, 0.0215, 0.03)) == WEIGHTS[2]
-    assert best_weight(rows(0.02, 0.0225)) == WEIGHTS[0]
+    assert best_weight(rows(0.02, 0.0208, 0.03)) == WEIGHTS[1]
+    assert best_weight(rows(0.0205, 0.02, 0.0208, 0.03)) == WEIGHTS[2]
+    assert best_weight(rows(0.02, 0.0212)) == WEIGHTS[0]
     # Though one in between is not.
     assert best_weight(rows(0.02, 0.1, 0.0205, 0.1)) == WEIGHTS[2]
 
