@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a landmark counts beside a cell: as held-out views say, with a lean to landmarks.
 
-Held-out views lie on the walk, where regression is at its best. Farther off landmarks carry, so of
-weights that serve these views about equally well the largest is taken.
+Held-out views lie on the walk, where regression is at its best. Farther off landmarks carry, so the
+largest weight is taken that these views do not show to be worse than the best one: the rule of one
+standard error (Breiman et al., "Classification and Regression Trees", 1984).
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from dsac_core.scene.scene_map import SceneMap
 
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0)
-_ABOUT_EQUAL = 1.05  # times the least error
 _FRAMES = 16  # of the held-out ones
 _LEAST_ERROR = 1e-3  # metres: below it one pose is as good as another
 _NO_POSE = 10.0  # metres, as if it were off so far
@@ -81,16 +81,23 @@ def weigh_landmarks(
 
 
 def best_weight(errors_FW: NDArray[np.float64]) -> float:
-    """The largest of ``WEIGHTS`` whose error is about the least, by the mean of its logarithm.
+    """The largest of ``WEIGHTS`` that is, by the frames, not clearly worse than the best.
 
-    So a view that is off by a metre does not decide for all.
+    The best has the least mean logarithm of the error, so that a view that is off by a metre does
+    not decide for all. Another one is clearly worse if its mean is higher by more than the standard
+    error of the difference.
 
     Args:
         errors_FW: Metres, of each frame with each weight.
     """
-    mean_W = np.log(errors_FW).mean(axis=0)
-    equal = np.nonzero(mean_W <= mean_W.min() + math.log(_ABOUT_EQUAL))[0]
-    return WEIGHTS[int(equal[-1])]
+    logarithm_FW = np.log(errors_FW)
+    best = int(logarithm_FW.mean(axis=0).argmin())
+    behind_FW = logarithm_FW - logarithm_FW[:, [best]]
+    frames = len(errors_FW)
+    doubt_W = np.full(len(WEIGHTS), math.inf)
+    if frames > 1:
+        doubt_W = behind_FW.std(axis=0, ddof=1) / math.sqrt(frames)
+    return WEIGHTS[int(np.nonzero(behind_FW.mean(axis=0) <= doubt_W)[0][-1])]
 
 
 def _errors(weighed: Iterable[Correspondences], frame: Frame, *, in_metres: bool) -> list[float]:
