@@ -43,6 +43,7 @@ class SeenLandmarks:
     pixels_M2: torch.Tensor  # without distortion
     points_M3: torch.Tensor  # metres
     keypoints: int  # of the image, that could have shown one
+    most_keypoints: int  # that an image of this size could have
     depth_M: torch.Tensor | None = None  # metres, where depth was given
 
 
@@ -87,7 +88,7 @@ class Regressed:
         """The weight of all correspondences that an image of this size could have."""
         if self.landmarks is None:
             return float(self.cells)
-        return self.cells + landmark_weight * self.landmarks.keypoints
+        return self.cells + landmark_weight * self.landmarks.most_keypoints
 
 
 class Regressor(Protocol):
@@ -201,6 +202,7 @@ class FeatureRegressor:
             ideal,
             matches.points_M3,
             len(keypoints.pixels_K2),
+            min(_KEYPOINTS, len(encoded.reliability_N)),
             None if depth is None else _depth_of(depth, pixels, camera),
         )
 

@@ -173,6 +173,10 @@ class Relocalizer:
         # A few cells soon agree by chance, so an image of little texture does not gain by it.
         least = _LEAST_SHARE_OF_CELLS * regressed.capacity(calibration.landmark_weight)
         total = float(weights_N.sum())
+        if regressed.landmarks is not None:
+            # Keypoints without a landmark speak against the place, as cells that disagree do.
+            unmatched = regressed.landmarks.keypoints - len(regressed.landmarks.points_M3)
+            total += calibration.landmark_weight * unmatched
         support = float(weights_N[inliers_N].sum()) / max(total, least)
         spread = _spread(correspondences, result, regressed.camera)
         covariance = calibration.honest(result.covariance_B66[0].cpu().numpy())

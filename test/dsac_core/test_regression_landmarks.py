@@ -86,7 +86,7 @@ def test_cells_come_first_and_landmarks_have_their_weight(weight: float, view: K
     points = torch.cat([regressed.points_N3, seen.points_M3])
     assert torch.equal(given.points_BN3[0], points)
     assert given.camera_points_BN3 is None
-    assert regressed.capacity(weight) == 300 + weight * seen.keypoints
+    assert regressed.capacity(weight) == 300 + weight * seen.most_keypoints
 
 
 @pytest.mark.parametrize("camera", [LANDMARK_CAMERA, BARREL], ids=["pinhole", "barrel"])
@@ -169,7 +169,7 @@ def test_landmarks_alone_have_no_cells(view: KnownView) -> None:
         assert regressed.cells == 0
         assert regressed.points_N3.shape == (0, 3)
         assert torch.equal(seen_in(regressed).points_M3, both.points_M3)
-        assert regressed.capacity(3.0) == 3.0 * both.keypoints
+        assert regressed.capacity(3.0) == 3.0 * both.most_keypoints
         for with_depth in (False, True):
             given = regressed.correspondences(with_depth=with_depth, landmark_weight=3.0)
             assert given.source_BN is not None

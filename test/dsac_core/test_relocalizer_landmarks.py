@@ -98,7 +98,7 @@ def test_support_counts_weights(weight: float, view: KnownView) -> None:
 
 @pytest.mark.parametrize("weight", [1.0, 10.0])
 def test_few_landmarks_are_little_support(weight: float, view: KnownView) -> None:
-    """Of all keypoints that could have shown one, a tenth is wanted at least."""
+    """Keypoints that show none speak against the place."""
     few = landmark_scene(
         view, landmarks=view.landmarks(slice(0, 200, 10)), calibration=weighing(weight)
     )
@@ -106,9 +106,9 @@ def test_few_landmarks_are_little_support(weight: float, view: KnownView) -> Non
     assert error(estimate, view.world_T_cam) < 5e-3
     assert estimate.correspondences <= 40
     keypoints = len(view.keypoints.pixels_K2)
-    assert estimate.correspondences < 0.1 * keypoints
-    expected = estimate.landmark_inliers / (0.1 * keypoints)
+    expected = estimate.landmark_inliers / keypoints
     assert estimate.support == pytest.approx(expected, rel=1e-4)
+    assert estimate.support < 0.1
     asked = replace(few, calibration=replace(few.calibration, min_support=0.9))
     again = relocalize(asked, view, use="landmarks")
     assert not again.localized
