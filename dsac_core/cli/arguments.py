@@ -7,11 +7,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsac_core.data.formats import AUTO, FORMATS
 from dsac_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from dsac_core.data.bag_topics import BagTopics
-    from dsac_core.data.frame import Dataset
+    from dsac_core.data.frame import Recording
     from dsac_core.regression import Sources
 
 TOPIC_ROLES = {
@@ -26,12 +27,18 @@ def add_dataset_arguments(
     parser: argparse.ArgumentParser, default_split: str, *, several: bool = False
 ) -> None:
     """The recording, or one or more, its split, and topics where it is a bag."""
-    kinds = "a rosbag2 or a 7-Scenes folder"
+    kinds = "a rosbag2 or a folder of images with poses"
     if several:
         parser.add_argument("dataset", type=Path, nargs="+", help=f"{kinds}; or several of a place")
     else:
         parser.add_argument("dataset", type=Path, help=kinds)
     parser.add_argument("--split", default=default_split, help="of a recording that has splits")
+    parser.add_argument(
+        "--format",
+        choices=(AUTO, *FORMATS),
+        default=AUTO,
+        help="of the recording; auto: by the files that are there",
+    )
     topics = parser.add_argument_group("topics of a bag (found by type where there is one choice)")
     for role, help_text in TOPIC_ROLES.items():
         topics.add_argument(
@@ -99,11 +106,11 @@ def limit_threads(args: argparse.Namespace) -> None:
     cv2.setNumThreads(torch.get_num_threads())
 
 
-def open_from_arguments(args: argparse.Namespace) -> Dataset:
+def open_from_arguments(args: argparse.Namespace) -> Recording:
     """The recording that the arguments name."""
     from dsac_core.data.open_dataset import open_dataset
 
-    return open_dataset(args.dataset, topics_from_arguments(args))
+    return open_dataset(args.dataset, topics_from_arguments(args), args.format)
 
 
 def topics_from_arguments(args: argparse.Namespace) -> BagTopics:

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Relocalize every frame and print the figures."""
-    from dsac_core.data.open_dataset import choose_split
+    from dsac_core.data.open_dataset import choose_split, describe
     from dsac_core.evaluation.evaluate import relocalize_all
     from dsac_core.evaluation.metrics import summarize, table
     from dsac_core.files import replacing_file, write_json
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     relocalizer = Relocalizer(scene, device=args.device, use=sources_from_arguments(args))
     dataset = open_from_arguments(args)
     split = choose_split(dataset, args.split)
+    sys.stdout.write(f"{describe(dataset)}\n")
     results, trajectory = [], []
     frames = relocalize_all(relocalizer, dataset, split, ConsoleProgress(), with_depth=args.rgbd)
     for frame, estimate, result in frames:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dsac_core.data.joined_recordings import RecordingSource
-from dsac_core.data.open_dataset import open_dataset
 from dsac_core.errors import ConfigError, DatasetError
 from dsac_core.training.checkpoint import saved_settings
 
@@ -29,7 +28,7 @@ def parts_to_resume(file: Path, named: Sequence[Part]) -> list[Part]:
     ordered: list[Part] = []
     for source in _sources(saved_settings(file).get("recordings")):
         part = parts.pop(source.key, None)
-        ordered.append(part or (source, open_dataset(source.path, source.topics)))
+        ordered.append(part or (source, source.opened()))
     return [*ordered, *parts.values()]
 
 
@@ -65,7 +64,7 @@ def parts_to_continue(
             ordered.append(part)
             continue
         try:
-            ordered.append((source, open_dataset(source.path, source.topics)))
+            ordered.append((source, source.opened()))
         except DatasetError as error:
             gone.append(source.record(0))
             warn(f"what only {source.path} showed may be forgotten: {error}")

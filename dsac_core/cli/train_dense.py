@@ -29,6 +29,7 @@ def dense_map(
         KeyboardInterrupt: Ctrl-C was pressed; the message says what is left, if anything is.
     """
     from dsac_core.data.joined_recordings import joined_or_alone, named_recordings
+    from dsac_core.data.open_dataset import describe
     from dsac_core.progress import ConsoleProgress
     from dsac_core.scene.scene_map import SceneMap
     from dsac_core.training.checkpoint import when_written
@@ -37,7 +38,9 @@ def dense_map(
     if workers.count > 1:
         msg = f"--method {args.method} trains in one process: start it without torchrun"
         raise ConfigError(msg)
-    parts = named_recordings(args.dataset, args.split, topics_from_arguments(args))
+    topics = topics_from_arguments(args)
+    parts = named_recordings(args.dataset, args.split, topics, args.format)
+    sys.stdout.writelines(f"{describe(recording)}\n" for _, recording in parts)
     dataset, split = joined_or_alone(parts)
     sys.stdout.write(f"mapping {args.scene} from {dataset.name} ({dataset.count(split)} images)\n")
     sys.stdout.flush()

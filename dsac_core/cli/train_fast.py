@@ -16,7 +16,7 @@ from dsac_core.cli.fast_options import fast_config
 from dsac_core.cli.recordings import parts_to_continue, parts_to_resume
 from dsac_core.data.frame import ALL
 from dsac_core.data.joined_recordings import JoinedRecordings, named_recordings
-from dsac_core.data.open_dataset import choose_split, open_dataset
+from dsac_core.data.open_dataset import choose_split, describe, open_dataset
 from dsac_core.errors import ConfigError, SceneMapError
 from dsac_core.networks.precision import training_dtype
 from dsac_core.progress import ConsoleProgress, silent
@@ -48,7 +48,9 @@ def fast_map(
     config = fast_config(args)
     first = workers.rank == 0
     say = _say if first else _say_nothing
-    named = named_recordings(args.dataset, args.split, topics_from_arguments(args))
+    named = named_recordings(args.dataset, args.split, topics_from_arguments(args), args.format)
+    for _, recording in named:
+        say(describe(recording))
     before: SceneMap | None = None
     gone: list[dict[str, Any]] = []
     there = (folder / HEADER_FILE).is_file()
@@ -155,7 +157,7 @@ def _validation(args: argparse.Namespace, named: list[Part]) -> Validation:
             msg = f"--val {args.val} is what is learned from: name another split or recording"
             raise ConfigError(msg)
         return Validation(dataset, args.val)
-    other = open_dataset(Path(args.val), source.topics)
+    other = open_dataset(Path(args.val), source.topics, source.format)
     split = "test" if "test" in other.splits() else choose_split(other, args.split)
     return Validation(other, split)
 

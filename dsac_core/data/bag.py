@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 class Bag:
     """One rosbag2 folder, or a bare ``.mcap`` file, with images, calibration and poses."""
 
+    kind = "rosbag2"
+
     def __init__(self, path: Path, topics: BagTopics | None = None) -> None:
         """Find the topics and read all poses and calibrations, but no image.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dsac_core.data.colmap_files import COUNT, ColmapBinary, find_colmap_file
 from dsac_core.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -22,18 +23,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINARY, TEXT = "points3D.bin", "points3D.txt"
-_COUNT = struct.Struct("<Q")
 _POINT = struct.Struct("<Q3d3BdQ")
 _TRACK_ELEMENT = 8  # bytes: image id, index of the point in the image
 _TEXT_FIELDS = 8  # before the track
 
 
 def find_colmap_points(folder: Path) -> Path | None:
-    """The file of points in a folder or its ``sparse/0``, the binary one where both are there."""
-    candidates = [
-        place / name for place in (folder, folder / "sparse" / "0") for name in (BINARY, TEXT)
-    ]
-    return next((file for file in candidates if file.is_file()), None)
+    """The file of points in a folder or the models in it, the binary one where both are there."""
+    return find_colmap_file(folder, "points3D")
 
 
 def read_colmap_points(file: Path) -> NDArray[np.float64]:
@@ -67,18 +64,10 @@ def _read_text(file: Path) -> NDArray[np.float64]:
 
 
 def _read_binary(file: Path) -> NDArray[np.float64]:
-    data = file.read_bytes()
+    data = ColmapBinary(file)
     points: list[tuple[float, float, float]] = []
-    try:
-        (count,) = _COUNT.unpack_from(data)
-        offset = _COUNT.size
-        for _ in range(count):
-            _, x, y, z, _, _, _, _, track_length = _POINT.unpack_from(data, offset)
-            offset += _POINT.size + _TRACK_ELEMENT * track_length
-            if offset > len(data):
-                raise struct.error
-            points.append((x, y, z))
-    except struct.error:
-        msg = f"{file} is truncated, or not a points3D.bin of COLMAP: copy or export it again"
-        raise DatasetError(msg) from None
+    for _ in range(data.take(COUNT)[0]):
+        _, x, y, z, _, _, _, _, track_length = data.take(_POINT)
+        data.skip(_TRACK_ELEMENT * track_length)
+        points.append((x, y, z))
     return np.array(points, dtype=np.float64).reshape(-1, 3)

@@ -51,6 +51,12 @@ class Dataset(Protocol):
         """
 
 
+class Recording(Dataset, Protocol):
+    """A dataset as it lies on a disk."""
+
+    kind: str  # in words, such as "7-Scenes"
+
+
 def spread_indices(count: int, wanted: int) -> set[int]:
     """At most ``wanted`` of ``count`` indices, evenly spread, in the middle of equal stretches."""
     if wanted >= count:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsac_core.data.bag_topics import BagTopics
+from dsac_core.data.formats import AUTO
 from dsac_core.data.frame import ALL
 from dsac_core.data.open_dataset import choose_split, open_dataset
 from dsac_core.errors import DatasetError
@@ -15,7 +16,7 @@ from dsac_core.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dsac_core.data.frame import Dataset, Frame
+    from dsac_core.data.frame import Dataset, Frame, Recording
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RecordingSource:
     path: Path  # absolute
     split: str
     topics: BagTopics = field(default_factory=BagTopics)
+    format: str = AUTO  # a key of FORMATS, or auto
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> RecordingSource:
@@ -33,7 +35,8 @@ class RecordingSource:
         Raises:
             KeyError, TypeError: It did not.
         """
-        return cls(Path(record["path"]), str(record["split"]), BagTopics(**record["topics"]))
+        topics, form = BagTopics(**record["topics"]), str(record.get("format", AUTO))
+        return cls(Path(record["path"]), str(record["split"]), topics, form)
 
     @property
     def key(self) -> tuple[Path, str]:
@@ -43,13 +46,27 @@ class RecordingSource:
     def record(self, images: int) -> dict[str, Any]:
         """For a scene map's record, as JSON has it; ``images`` is how many there are."""
         topics = {role: topic for role, topic in asdict(self.topics).items() if topic is not None}
-        return {"path": str(self.path), "split": self.split, "topics": topics, "images": images}
+        record = {"path": str(self.path), "split": self.split, "topics": topics, "images": images}
+        return record if self.format == AUTO else {**record, "format": self.format}
+
+    def opened(self) -> Recording:
+        """The recording.
+
+        Raises:
+            DatasetError: It is gone, or cannot be read.
+        """
+        return open_dataset(self.path, self.topics, self.format)
 
 
-Part = tuple[RecordingSource, "Dataset"]  # opened
+Part = tuple[RecordingSource, "Recording"]  # opened
 
 
-def named_recordings(paths: Sequence[Path], split: str, topics: BagTopics) -> list[Part]:
+def named_recordings(
+    paths: Sequence[Path],
+    split: str,
+    topics: BagTopics,
+    format: str = AUTO,  # noqa: A002
+) -> list[Part]:
     """Recordings as a user names them, each once, with the split that each really has.
 
     Raises:
@@ -58,8 +75,8 @@ def named_recordings(paths: Sequence[Path], split: str, topics: BagTopics) -> li
     parts: dict[tuple[Path, str], Part] = {}
     for path in paths:
         absolute = path.expanduser().resolve()
-        dataset = open_dataset(absolute, topics)
-        source = RecordingSource(absolute, choose_split(dataset, split), topics)
+        dataset = open_dataset(absolute, topics, format)
+        source = RecordingSource(absolute, choose_split(dataset, split), topics, format)
         parts.setdefault(source.key, (source, dataset))
     return list(parts.values())
 

@@ -6,36 +6,59 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsac_core.data.formats import AUTO, FORMATS
 from dsac_core.data.frame import ALL
 from dsac_core.errors import DatasetError
 
 if TYPE_CHECKING:
     from dsac_core.data.bag_topics import BagTopics
-    from dsac_core.data.frame import Dataset
+    from dsac_core.data.frame import Dataset, Recording
 
 
-def open_dataset(path: str | Path, topics: BagTopics | None = None) -> Dataset:
-    """Open a rosbag2 or a 7-Scenes folder.
+def open_dataset(
+    path: str | Path,
+    topics: BagTopics | None = None,
+    format: str = AUTO,  # noqa: A002
+) -> Recording:
+    """Open a recording.
+
+    Args:
+        path: A folder, or a file of a bag or of nerfstudio.
+        topics: Of a bag.
+        format: A key of ``FORMATS``, or ``auto``: the first of them that recognises the path.
 
     Raises:
-        DatasetError: Nothing is there, or it is of no known form.
+        DatasetError: Nothing is there, it is of no known form, or not of the one that was named.
     """
-    from dsac_core.data.bag import Bag
-    from dsac_core.data.seven_scenes import SevenScenes
-
     path = Path(path).expanduser()
     if not path.exists():
         msg = f"no recording at {path}"
         raise DatasetError(msg)
-    if Bag.recognises(path):
-        return Bag(path, topics)
-    if SevenScenes.recognises(path):
-        return SevenScenes(path)
-    msg = (
-        f"{path} is of no known form: expected a rosbag2 (metadata.yaml or .mcap) or a 7-Scenes"
-        " folder (TrainSplit.txt, TestSplit.txt)"
-    )
+    if format not in (AUTO, *FORMATS):
+        msg = f"no form of recordings is called '{format}': choose of {AUTO}, {', '.join(FORMATS)}"
+        raise DatasetError(msg)
+    for name, form in FORMATS.items():
+        if format in (AUTO, name):
+            recognises, opens = form.reader()
+            if recognises(path):
+                return opens(path, topics)
+    if format != AUTO:
+        form = FORMATS[format]
+        msg = f"{path} is no {form.words}: it lacks {form.marks}; name another --format, or none"
+        raise DatasetError(msg)
+    known = "; ".join(f"{form.words} ({form.marks})" for form in FORMATS.values())
+    msg = f"{path} is of no known form: expected {known}"
     raise DatasetError(msg)
+
+
+def describe(dataset: Recording) -> str:
+    """What was recognised, in one line."""
+    counts = {split: f"{dataset.count(split)} images" for split in dataset.splits()}
+    if list(counts) == [ALL]:
+        parts = counts[ALL]
+    else:
+        parts = "splits " + ", ".join(f"{split} ({count})" for split, count in counts.items())
+    return f"{dataset.name}: {dataset.kind}, {parts}"
 
 
 def choose_split(dataset: Dataset, wanted: str) -> str:

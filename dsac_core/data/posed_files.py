@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from dsac_core.data.frame import ALL, Frame
+from dsac_core.data.register_depth import register_depth
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.camera import Camera
 
@@ -24,10 +25,11 @@ _NO_READING = 65535  # of 16 bit depth, beside 0
 
 @dataclass(frozen=True)
 class DepthFile:
-    """Depth in a file: registered to the image, of any size."""
+    """Depth in a file, of any size: registered to the image, or of a camera in the same place."""
 
     file: Path  # an image of 16 bit or of 32 bit floats
     unit: float = 1e-3  # metres, of a value of one
+    camera: Camera | None = None  # that measured it, None where it is registered
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _read(posed: PosedFile, *, with_depth: bool) -> Frame:
         raise DatasetError(msg)
     depth = None
     if with_depth and posed.depth is not None:
-        depth = _read_depth(posed.depth)
+        depth = _read_depth(posed.depth, camera)
     return Frame(posed.name, posed.stamp, image, camera, posed.world_T_cam, depth)
 
 
@@ -121,8 +123,11 @@ def _read_image(file: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def _read_depth(depth: DepthFile) -> NDArray[np.float32]:
+def _read_depth(depth: DepthFile, image_camera: Camera) -> NDArray[np.float32]:
     values = cv2.imread(str(depth.file), cv2.IMREAD_UNCHANGED)
+    if values is None and not depth.file.is_file():
+        msg = f"{depth.file} is missing: restore it, or remove it from the list of depth images"
+        raise DatasetError(msg)
     if values is None or values.ndim != 2 or values.dtype not in (np.uint16, np.float32):
         msg = f"{depth.file} is not a depth image of 16 bit or 32 bit floats: replace or remove it"
         raise DatasetError(msg)
@@ -130,4 +135,15 @@ def _read_depth(depth: DepthFile) -> NDArray[np.float32]:
     there = np.isfinite(metres) & (metres > 0)
     if values.dtype == np.uint16:
         there &= values != _NO_READING
-    return np.asarray(np.where(there, metres, 0.0), dtype=np.float32)
+    measured: NDArray[np.float32] = np.where(there, metres, np.float32(0.0))
+    if depth.camera is None:
+        return measured
+    height, width = measured.shape
+    if (width, height) != (depth.camera.width, depth.camera.height):
+        msg = (
+            f"{depth.file} is {width}x{height}, its calibration is for"
+            f" {depth.camera.width}x{depth.camera.height}: correct the calibration of depth"
+        )
+        raise DatasetError(msg)
+    # In as many pixels as there are readings: in more of them there would be holes.
+    return register_depth(measured, depth.camera, image_camera.scaled(width, height), np.eye(4))

@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 
 from dsac_core.data.frame import Frame
+from dsac_core.data.pose_matrix import pose_matrix, read_pose_text
 from dsac_core.data.register_depth import register_depth
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.camera import Camera
-from dsac_core.geometry.pose import invert, is_rigid
+from dsac_core.geometry.pose import invert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,8 @@ _SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 
 class SevenScenes:
     """One scene in the 7-Scenes layout."""
+
+    kind = "7-Scenes"
 
     def __init__(self, folder: Path) -> None:
         """Index the frames of both splits.
@@ -129,27 +132,16 @@ def _read_frame(colour_file: Path, *, with_depth: bool) -> Frame:
     if (width, height) != (COLOUR_CAMERA.width, COLOUR_CAMERA.height):
         msg = f"{colour_file} is {width}x{height}, but 7-Scenes images are 640x480"
         raise DatasetError(msg)
+    pose_file = _sibling(colour_file, "pose.txt")
     sequence, name = colour_file.parent.name, colour_file.name.split(".")[0]
     return Frame(
         name=f"{sequence}/{name}",
         stamp=int(name.split("-")[1]) / FRAME_RATE,
         image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8),
         camera=COLOUR_CAMERA,
-        world_T_cam=_read_pose(_sibling(colour_file, "pose.txt")) @ invert(COLOUR_T_DEPTH),
+        world_T_cam=pose_matrix(read_pose_text(pose_file), pose_file) @ invert(COLOUR_T_DEPTH),
         depth=_read_depth(_sibling(colour_file, "depth.png")) if with_depth else None,
     )
-
-
-def _read_pose(pose_file: Path) -> NDArray[np.float64]:
-    try:
-        rows = [line.split() for line in pose_file.read_text().splitlines() if line.strip()]
-        world_T_depth = np.array(rows, dtype=np.float64)
-    except ValueError:
-        world_T_depth = np.empty(0)
-    if not is_rigid(world_T_depth):
-        msg = f"{pose_file} does not hold a 4x4 rigid camera-to-world matrix"
-        raise DatasetError(msg)
-    return world_T_depth
 
 
 def _read_depth(depth_file: Path) -> NDArray[np.float32]:

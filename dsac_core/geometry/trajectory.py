@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-MAX_GAP = 500_000_000  # ns between two poses that may still be joined
+MAX_GAP = 500_000_000  # ns, as odometry may pause
 
 
 class Trajectory:
@@ -26,10 +26,12 @@ class Trajectory:
     Args:
         samples: Stamps in nanoseconds and poses [4 x 4], in any order; of equal stamps the last
             counts.
+        max_gap: Nanoseconds between two poses that may still be joined.
     """
 
-    def __init__(self, samples: Iterable[tuple[int, FloatArray]]) -> None:
+    def __init__(self, samples: Iterable[tuple[int, FloatArray]], max_gap: int = MAX_GAP) -> None:
         """Sort the samples."""
+        self._max_gap = max_gap
         by_stamp = dict(samples)
         self._stamps = sorted(by_stamp)
         self._poses = [by_stamp[stamp] for stamp in self._stamps]
@@ -55,7 +57,7 @@ class Trajectory:
         if after in (0, len(self._stamps)):
             return None
         start, end = self._stamps[after - 1], self._stamps[after]
-        if end - start > MAX_GAP:
+        if end - start > self._max_gap:
             return None
         fraction = (stamp - start) / (end - start)
         return interpolate(self._poses[after - 1], self._poses[after], fraction)

@@ -36,3 +36,9 @@ def test_outside_and_in_gaps_nothing_is_known() -> None:
     assert trajectory.at(MAX_GAP + 2) is None
     assert Trajectory([]).at(0) is None
     assert Trajectory([]).positions_N3.shape == (0, 3)
+
+
+def test_the_longest_gap_can_be_chosen() -> None:
+    samples = [(0, pose(0, 0)), (100 * MS, pose(1, 0))]
+    assert Trajectory(samples, max_gap=100 * MS).at(50 * MS) is not None
+    assert Trajectory(samples, max_gap=100 * MS - 1).at(50 * MS) is None

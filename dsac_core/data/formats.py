@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The forms of recordings: their names, what each is recognised by, and who reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dsac_core.data.bag_topics import BagTopics
+    from dsac_core.data.frame import Recording
+
+    Recognises = Callable[[Path], bool]
+    Opens = Callable[[Path, BagTopics | None], Recording]
+    Reader = tuple[Recognises, Opens]
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One form; its reader is imported on first use."""
+
+    words: str
+    marks: str  # what it is recognised by
+    reader: Callable[[], Reader]
+
+
+def _bag() -> Reader:
+    from dsac_core.data.bag import Bag
+
+    return Bag.recognises, Bag
+
+
+def _seven_scenes() -> Reader:
+    from dsac_core.data.seven_scenes import SevenScenes
+
+    return SevenScenes.recognises, lambda path, _: SevenScenes(path)
+
+
+def _twelve_scenes() -> Reader:
+    from dsac_core.data import twelve_scenes
+
+    return twelve_scenes.recognises, lambda path, _: twelve_scenes.open_twelve_scenes(path)
+
+
+def _tum_rgbd() -> Reader:
+    from dsac_core.data import tum_rgbd
+
+    return tum_rgbd.recognises, lambda path, _: tum_rgbd.open_tum_rgbd(path)
+
+
+def _euroc() -> Reader:
+    from dsac_core.data import euroc
+
+    return euroc.recognises, lambda path, _: euroc.open_euroc(path)
+
+
+def _cambridge() -> Reader:
+    from dsac_core.data import cambridge
+
+    return cambridge.recognises, lambda path, _: cambridge.open_cambridge(path)
+
+
+def _dsacstar() -> Reader:
+    from dsac_core.data import dsacstar_layout
+
+    return dsacstar_layout.recognises, lambda path, _: dsacstar_layout.open_dsacstar(path)
+
+
+def _nerfstudio() -> Reader:
+    from dsac_core.data import nerfstudio
+
+    return nerfstudio.recognises, lambda path, _: nerfstudio.open_nerfstudio(path)
+
+
+def _colmap() -> Reader:
+    from dsac_core.data import colmap_model
+
+    return colmap_model.recognises, lambda path, _: colmap_model.open_colmap(path)
+
+
+# Of a folder that fits several the first counts. What was recorded is before what was made of it:
+# a COLMAP model may lie in any folder, and transforms.json may be made from it.
+FORMATS = {
+    "bag": Format("rosbag2", "metadata.yaml or .mcap", _bag),
+    "7scenes": Format("7-Scenes", "TrainSplit.txt, TestSplit.txt", _seven_scenes),
+    "12scenes": Format("12-Scenes", "info.txt, data/frame-*.color.jpg", _twelve_scenes),
+    "cambridge": Format("Cambridge Landmarks", "dataset_train.txt, dataset_test.txt", _cambridge),
+    "euroc": Format("EuRoC", "mav0/cam0/data.csv", _euroc),
+    "tum": Format("TUM RGB-D", "rgb.txt, groundtruth.txt", _tum_rgbd),
+    "dsacstar": Format("layout of DSAC*", "train/rgb, train/poses", _dsacstar),
+    "nerfstudio": Format(
+        "nerfstudio or instant-ngp", "transforms.json, transforms_train.json", _nerfstudio
+    ),
+    "colmap": Format("COLMAP model", "sparse/0/cameras.bin or .txt, images.bin or .txt", _colmap),
+}
