@@ -99,9 +99,7 @@ def lossy(view: KnownView, what: str) -> SceneMap:
     )
 
 
-@pytest.mark.parametrize(
-    ("what", "expected"), [("cells", WEIGHTS[2:]), ("landmarks", WEIGHTS[:2])]
-)
+@pytest.mark.parametrize(("what", "expected"), [("cells", WEIGHTS[2:]), ("landmarks", WEIGHTS[:2])])
 def test_what_is_exact_weighs_more(what: str, expected: tuple[float, ...], view: KnownView) -> None:
     """For colour and for depth; nothing else of the calibration changes."""
     for with_depth in (0, 2):
