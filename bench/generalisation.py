@@ -18,14 +18,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import machine
-from bench.splits import SPLITS, Part, Walks, open_walks
-from bench.studies.settings import Settings
+from bench.splits import (
+    SPLITS,
+    Part,
+    Walks,
+    add_walk_arguments,
+    known_names,
+    walks_from_arguments,
+)
 from dsac_core.data.frame import ALL, spread_indices
 from dsac_core.errors import DatasetError, DsacError
 from dsac_core.evaluation.evaluate import relocalize_all
@@ -145,16 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; the file is written after each row, so that an interrupted run leaves what it has."""
     args = _parser().parse_args(arguments)
     machine.use_one_thread()
-    settings = Settings(
-        dataset=args.dataset,
-        test_dataset=args.test_dataset,
-        max_test=args.max_test,
-        views=args.views,
-        image_height=args.image_height,
-    )
     rows: list[Row] = []
     try:
-        walks = open_walks(settings)
+        walks = walks_from_arguments(args)
         for row in measure(walks, args.splits, args.variants, args.seeds, args.iterations):
             rows.append(row)
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
@@ -175,29 +173,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
-    def names(known: dict[str, Any]) -> dict[str, Any]:
-        def listed(text: str) -> list[str]:
-            unknown = [name for name in text.split(",") if name not in known]
-            if unknown:
-                msg = f"there is no '{unknown[0]}', there are: {', '.join(known)}"
-                raise argparse.ArgumentTypeError(msg)
-            return text.split(",")
+    def variants(text: str) -> list[str]:
+        return known_names(text, VARIANTS)
 
-        return {"type": listed, "default": list(known), "help": f"of {','.join(known)}"}
-
-    def numbers(text: str) -> list[int]:
-        return [int(number) for number in text.split(",")]
-
-    parser.add_argument("--dataset", type=Path, help="a rosbag2 or 7-Scenes folder")
-    parser.add_argument("--test-dataset", type=Path, help="to judge on, if that has no split test")
-    parser.add_argument("--max-test", type=int, default=200, help="images of it at most")
+    add_walk_arguments(parser)
     parser.add_argument("--iterations", type=int, default=800, help="training steps")
-    parser.add_argument("--splits", **names(SPLITS))
-    parser.add_argument("--variants", **names(VARIANTS))
-    parser.add_argument("--seeds", type=numbers, default=[0], help="such as 0,1,2")
-    parser.add_argument("--views", type=int, default=90, help="training views of the office")
-    parser.add_argument("--image-height", type=int, default=480, help="of the office, px")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    names = ",".join(VARIANTS)
+    parser.add_argument("--variants", type=variants, default=list(VARIANTS), help=f"of {names}")
     return parser
 
 

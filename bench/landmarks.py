@@ -17,13 +17,11 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import get_args
 
 from bench import machine
 from bench.generalisation import MEDIAN, WITHIN, Row, judge, over_seeds
-from bench.splits import SPLITS, Walks, open_walks
-from bench.studies.settings import Settings
+from bench.splits import SPLITS, Walks, add_walk_arguments, walks_from_arguments
 from dsac_core.data.frame import ALL
 from dsac_core.errors import DatasetError, DsacError
 from dsac_core.files import write_json
@@ -98,13 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; the file is written after each row, so that an interrupted run leaves what it has."""
     args = _parser().parse_args(arguments)
     machine.use_one_thread()
-    settings = Settings(
-        dataset=args.dataset,
-        test_dataset=args.test_dataset,
-        max_test=args.max_test,
-        views=args.views,
-        image_height=args.image_height,
-    )
     config = {
         "iterations": args.iterations,
         "budget_seconds": args.budget_seconds,
@@ -112,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     rows: list[Row] = []
     try:
-        walks = open_walks(settings)
+        walks = walks_from_arguments(args)
         for row in measure(walks, args.splits, args.seeds, config):
             rows.append(row)
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
@@ -133,29 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
-    def splits(text: str) -> list[str]:
-        unknown = [name for name in text.split(",") if name not in SPLITS]
-        if unknown:
-            msg = f"there is no '{unknown[0]}', there are: {', '.join(SPLITS)}"
-            raise argparse.ArgumentTypeError(msg)
-        return text.split(",")
-
-    def numbers(text: str) -> list[int]:
-        return [int(number) for number in text.split(",")]
-
-    parser.add_argument("--dataset", type=Path, help="a rosbag2 or 7-Scenes folder")
-    parser.add_argument("--test-dataset", type=Path, help="to judge on, if that has no split test")
-    parser.add_argument("--max-test", type=int, default=200, help="images of it at most")
+    add_walk_arguments(parser)
     parser.add_argument("--iterations", type=int, help="training steps")
     parser.add_argument("--budget-seconds", type=float, default=200.0, help="of mapping")
     parser.add_argument("--depth", action="store_true", help="learn from measured depth")
-    parser.add_argument(
-        "--splits", type=splits, default=list(SPLITS), help=f"of {','.join(SPLITS)}"
-    )
-    parser.add_argument("--seeds", type=numbers, default=[0], help="such as 0,1,2")
-    parser.add_argument("--views", type=int, default=90, help="training views of the office")
-    parser.add_argument("--image-height", type=int, default=480, help="of the office, px")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     return parser
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -162,3 +164,49 @@ SPLITS: dict[str, Callable[[Walks], Split]] = {
     "stretch": stretch,
     "exposure": exposure,
 }
+
+
+def add_walk_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is mapped, what it is judged on, and with which seeds."""
+
+    def splits(text: str) -> list[str]:
+        return known_names(text, SPLITS)
+
+    def numbers(text: str) -> list[int]:
+        return [int(number) for number in text.split(",")]
+
+    parser.add_argument("--dataset", type=Path, help="a rosbag2 or a folder of posed images")
+    parser.add_argument("--test-dataset", type=Path, help="to judge on, if that has no split test")
+    parser.add_argument("--max-test", type=int, default=200, help="images of it at most")
+    names = ",".join(SPLITS)
+    parser.add_argument("--splits", type=splits, default=list(SPLITS), help=f"of {names}")
+    parser.add_argument("--seeds", type=numbers, default=[0], help="such as 0,1,2")
+    parser.add_argument("--views", type=int, default=90, help="training views of the office")
+    parser.add_argument("--image-height", type=int, default=480, help="of the office, px")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+
+
+def known_names(text: str, known: Mapping[str, object]) -> list[str]:
+    """Names between commas, for argparse."""
+    unknown = [name for name in text.split(",") if name not in known]
+    if unknown:
+        msg = f"there is no '{unknown[0]}', there are: {', '.join(known)}"
+        raise argparse.ArgumentTypeError(msg)
+    return text.split(",")
+
+
+def walks_from_arguments(args: argparse.Namespace) -> Walks:
+    """The recording that the arguments name.
+
+    Raises:
+        DatasetError: As `open_walks`.
+    """
+    return open_walks(
+        Settings(
+            dataset=args.dataset,
+            test_dataset=args.test_dataset,
+            max_test=args.max_test,
+            views=args.views,
+            image_height=args.image_height,
+        )
+    )

@@ -126,8 +126,11 @@ def test_depth_is_there_on_demand_alone(bench: Any) -> None:
 
 
 def test_the_office_has_views_a_metre_beside_the_walk(bench: Any) -> None:
-    settings = bench.Settings(views=4, image_height=16)
-    made = bench.open_walks(settings)
+    from bench.splits import open_walks
+    from bench.studies.settings import Settings
+
+    settings = Settings(views=4, image_height=16)
+    made = open_walks(settings)
     assert list(made.tests) == ["between", "beside", "a metre beside"]
     assert [part.count(ALL) for part in made.tests.values()] == [4, 4, 4]
     pairs = zip(made.tests["between"].frames(ALL), made.tests["a metre beside"].frames(ALL))  # noqa: B905
@@ -205,3 +208,19 @@ def test_what_is_unknown_is_refused(bench: Any, capsys: pytest.CaptureFixture[st
     assert "there is no 'half', there are: all, quarter" in capsys.readouterr().err
     assert bench.main(["--dataset", "nowhere"]) == 2
     assert capsys.readouterr().err == "error: no recording at nowhere\n"
+
+
+def test_landmarks_and_regression_are_judged_on_the_same_maps(
+    bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench import landmarks
+
+    del bench
+    figures = tmp_path / "figures.json"
+    assert landmarks.main([*TINY, "--splits", "all", "--json", str(figures)]) == 0
+    rows = json.loads(figures.read_text())["rows"]
+    assert [row["use"] for row in rows[:3]] == ["both", "regression", "landmarks"]
+    assert {row["frames"] for row in rows} == {12}
+    for row in rows:
+        assert row["5 cm/5°"] <= row["10 cm/5°"] <= row["25 cm/10°"]
+    assert capsys.readouterr().out.count("| all") == len(rows)
