@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dsac_core.scene.scene_map import SceneMap
 
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0)
+_HARDLY = 1.05  # times the least error: so much is not worse, however sure it is
 _FRAMES = 16  # of the held-out ones
 _LEAST_ERROR = 1e-3  # metres: below it one pose is as good as another
 _NO_POSE = 10.0  # metres, as if it were off so far
@@ -85,7 +86,7 @@ def best_weight(errors_FW: NDArray[np.float64]) -> float:
 
     The best has the least mean logarithm of the error, so that a view that is off by a metre does
     not decide for all. Another one is clearly worse if its mean is higher by more than the standard
-    error of the difference.
+    error of the difference, and by more than a twentieth.
 
     Args:
         errors_FW: Metres, of each frame with each weight.
@@ -97,7 +98,8 @@ def best_weight(errors_FW: NDArray[np.float64]) -> float:
     doubt_W = np.full(len(WEIGHTS), math.inf)
     if frames > 1:
         doubt_W = behind_FW.std(axis=0, ddof=1) / math.sqrt(frames)
-    return WEIGHTS[int(np.nonzero(behind_FW.mean(axis=0) <= doubt_W)[0][-1])]
+    as_good = behind_FW.mean(axis=0) <= np.maximum(doubt_W, math.log(_HARDLY))
+    return WEIGHTS[int(np.nonzero(as_good)[0][-1])]
 
 
 def _errors(weighed: Iterable[Correspondences], frame: Frame, *, in_metres: bool) -> list[float]:

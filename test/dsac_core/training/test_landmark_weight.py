@@ -71,6 +71,11 @@ def test_what_is_worse_by_less_than_a_standard_error_is_not_worse(
     assert best_weight(errors) == expected
 
 
+def test_what_hardly_differs_is_not_worse_however_sure_it_is() -> None:
+    assert best_weight(rows(0.02, 0.0206, frames=9)) == WEIGHTS[LAST]
+    assert best_weight(rows(0.02, 0.0206, 0.0214, frames=9)) == WEIGHTS[1]
+
+
 def test_one_frame_says_nothing() -> None:
     assert best_weight(rows(0.02, 0.2)) == WEIGHTS[LAST]
 
