@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dsac_core.errors import CameraError, ConfigError
-from dsac_core.geometry.pose import invert, rotate_covariance
+from dsac_core.geometry.pose import rotate_covariance
 from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.ransac.config import RansacConfig
 from dsac_core.ransac.estimate import RansacResult, estimate_poses
@@ -188,11 +188,9 @@ class Relocalizer:
         elif confidence < calibration.min_confidence:
             wanted = calibration.min_confidence
             reason += f": confidence {confidence:.2f}, the map asks for {wanted:.2f}"
-        cam_T_scene = np.eye(4)
-        cam_T_scene[:3] = result.cam_T_world_B34[0].double().cpu().numpy()
         map_T_scene = self.scene.map_T_scene
         return PoseEstimate(
-            world_T_cam=map_T_scene @ invert(cam_T_scene),
+            world_T_cam=map_T_scene @ result.world_T_cam(),
             covariance=rotate_covariance(covariance, map_T_scene[:3, :3]),
             localized=calibration.localizes(evidence),
             inliers=inliers,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,46 +42,14 @@ def _seven_scenes() -> Reader:
     return SevenScenes.recognises, lambda path, _: SevenScenes(path)
 
 
-def _twelve_scenes() -> Reader:
-    from dsac_core.data import twelve_scenes
+def _layout(module: str, opener: str) -> Callable[[], Reader]:
+    """The reader of a layout: a module with ``recognises`` and a function that opens a folder."""
 
-    return twelve_scenes.recognises, lambda path, _: twelve_scenes.open_twelve_scenes(path)
+    def reader() -> Reader:
+        layout = import_module(f"dsac_core.data.{module}")
+        return layout.recognises, lambda path, _: getattr(layout, opener)(path)
 
-
-def _tum_rgbd() -> Reader:
-    from dsac_core.data import tum_rgbd
-
-    return tum_rgbd.recognises, lambda path, _: tum_rgbd.open_tum_rgbd(path)
-
-
-def _euroc() -> Reader:
-    from dsac_core.data import euroc
-
-    return euroc.recognises, lambda path, _: euroc.open_euroc(path)
-
-
-def _cambridge() -> Reader:
-    from dsac_core.data import cambridge
-
-    return cambridge.recognises, lambda path, _: cambridge.open_cambridge(path)
-
-
-def _dsacstar() -> Reader:
-    from dsac_core.data import dsacstar_layout
-
-    return dsacstar_layout.recognises, lambda path, _: dsacstar_layout.open_dsacstar(path)
-
-
-def _nerfstudio() -> Reader:
-    from dsac_core.data import nerfstudio
-
-    return nerfstudio.recognises, lambda path, _: nerfstudio.open_nerfstudio(path)
-
-
-def _colmap() -> Reader:
-    from dsac_core.data import colmap_model
-
-    return colmap_model.recognises, lambda path, _: colmap_model.open_colmap(path)
+    return reader
 
 
 # Of a folder that fits several the first counts. What was recorded is before what was made of it:
@@ -88,13 +57,29 @@ def _colmap() -> Reader:
 FORMATS = {
     "bag": Format("rosbag2", "metadata.yaml or .mcap", _bag),
     "7scenes": Format("7-Scenes", "TrainSplit.txt, TestSplit.txt", _seven_scenes),
-    "12scenes": Format("12-Scenes", "info.txt, data/frame-*.color.jpg", _twelve_scenes),
-    "cambridge": Format("Cambridge Landmarks", "dataset_train.txt, dataset_test.txt", _cambridge),
-    "euroc": Format("EuRoC", "mav0/cam0/data.csv", _euroc),
-    "tum": Format("TUM RGB-D", "rgb.txt, groundtruth.txt", _tum_rgbd),
-    "dsacstar": Format("layout of DSAC*", "train/rgb, train/poses", _dsacstar),
-    "nerfstudio": Format(
-        "nerfstudio or instant-ngp", "transforms.json, transforms_train.json", _nerfstudio
+    "12scenes": Format(
+        "12-Scenes",
+        "info.txt, data/frame-*.color.jpg",
+        _layout("twelve_scenes", "open_twelve_scenes"),
     ),
-    "colmap": Format("COLMAP model", "sparse/0/cameras.bin or .txt, images.bin or .txt", _colmap),
+    "cambridge": Format(
+        "Cambridge Landmarks",
+        "dataset_train.txt, dataset_test.txt",
+        _layout("cambridge", "open_cambridge"),
+    ),
+    "euroc": Format("EuRoC", "mav0/cam0/data.csv", _layout("euroc", "open_euroc")),
+    "tum": Format("TUM RGB-D", "rgb.txt, groundtruth.txt", _layout("tum_rgbd", "open_tum_rgbd")),
+    "dsacstar": Format(
+        "layout of DSAC*", "train/rgb, train/poses", _layout("dsacstar_layout", "open_dsacstar")
+    ),
+    "nerfstudio": Format(
+        "nerfstudio or instant-ngp",
+        "transforms.json, transforms_train.json",
+        _layout("nerfstudio", "open_nerfstudio"),
+    ),
+    "colmap": Format(
+        "COLMAP model",
+        "sparse/0/cameras.bin or .txt, images.bin or .txt",
+        _layout("colmap_model", "open_colmap"),
+    ),
 }

@@ -30,7 +30,6 @@ def learn_words(
         descriptors_of_views: Unit vectors [K x C] of each image.
         generator: On the CPU.
     """
-    total = sum(map(len, descriptors_of_views))
     per_view = max(1, _MOST_SAMPLES // max(1, len(descriptors_of_views)))
     samples = torch.cat(
         [
@@ -40,7 +39,7 @@ def learn_words(
     )
     if len(samples) == 0:
         return samples
-    words = samples[torch.randperm(len(samples), generator=generator)[: min(WORDS, total)]]
+    words = samples[torch.randperm(len(samples), generator=generator)[:WORDS]]
     for _ in range(_ROUNDS):
         nearest = (samples @ words.T).argmax(dim=1)
         sums = torch.zeros_like(words).index_add_(0, nearest, samples)

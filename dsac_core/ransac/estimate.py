@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
+from dsac_core.geometry.pose import invert
 from dsac_core.ransac.covariance import pose_covariance
 from dsac_core.ransac.kabsch_estimator import KabschEstimator
 from dsac_core.ransac.pnp_estimator import PnpEstimator
@@ -20,6 +22,8 @@ from dsac_core.ransac.significance import is_significant
 from dsac_core.solvers.least_squares import cauchy, truncated
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dsac_core.ransac.config import RansacConfig
     from dsac_core.ransac.correspondences import Correspondences
     from dsac_core.ransac.estimator import Estimator
@@ -36,6 +40,12 @@ class RansacResult:
     score_B: torch.Tensor  # soft inlier count of the refined pose
     covariance_B66: torch.Tensor  # of world_T_cam, float64, REP-103
     draws: int  # minimal sets drawn per image
+
+    def world_T_cam(self, image: int = 0) -> NDArray[np.float64]:
+        """The pose [4 x 4] of one image's camera in the scene."""
+        cam_T_world = np.eye(4)
+        cam_T_world[:3] = self.cam_T_world_B34[image].double().cpu().numpy()
+        return invert(cam_T_world)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dsac_core.geometry.images import resize_to_focal_length, to_gray
-from dsac_core.geometry.pose import invert, pose_error
+from dsac_core.geometry.pose import pose_error
 from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import estimate_poses
 from dsac_core.relocalizer import DEFAULT_MAX_CELLS, DEFAULT_RANSAC
@@ -81,6 +81,4 @@ def _error(head: CoordinateHead, view: EncodedView, dtype: torch.dtype) -> tuple
     result = estimate_poses(correspondences, DEFAULT_RANSAC, generator)
     if not result.found_B[0]:
         return np.inf, np.inf
-    cam_T_world = np.eye(4)
-    cam_T_world[:3] = result.cam_T_world_B34[0].double().cpu().numpy()
-    return pose_error(invert(cam_T_world), view.world_T_cam)
+    return pose_error(result.world_T_cam(), view.world_T_cam)

@@ -16,19 +16,18 @@ import numpy as np
 import torch
 
 from dsac_core.data.frame import spread_indices
-from dsac_core.geometry.pose import invert, pose_error
+from dsac_core.geometry.pose import pose_error
 from dsac_core.ransac.estimate import estimate_poses
 from dsac_core.regression import make_regressor
 from dsac_core.relocalizer import DEFAULT_DEPTH_RANSAC, DEFAULT_MAX_CELLS, DEFAULT_RANSAC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from dsac_core.data.frame import Frame
     from dsac_core.progress import Progress
     from dsac_core.ransac.correspondences import Correspondences
+    from dsac_core.regression import Regressed
     from dsac_core.scene.scene_map import SceneMap
 
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -60,17 +59,9 @@ def weigh_landmarks(
     for number, frame in enumerate(frames):
         depth = None if frame.depth is None else frame.depth * np.float32(scene.depth_scale)
         regressed = regressor(frame.image, frame.camera, depth)
-        weighed = [
-            regressed.correspondences(with_depth=False, landmark_weight=weight)
-            for weight in WEIGHTS
-        ]
-        by_colour.append(_errors(weighed, frame, in_metres=False))
+        by_colour.append(_errors(_weighed(regressed, with_depth=False), frame, in_metres=False))
         if depth is not None:
-            weighed = [
-                regressed.correspondences(with_depth=True, landmark_weight=weight)
-                for weight in WEIGHTS
-            ]
-            by_depth.append(_errors(weighed, frame, in_metres=True))
+            by_depth.append(_errors(_weighed(regressed, with_depth=True), frame, in_metres=True))
         progress("weighing", (number + 1) / len(frames), f"view {number + 1}/{len(frames)}")
     weight = best_weight(np.array(by_colour))
     depth_weight = best_weight(np.array(by_depth)) if by_depth else weight
@@ -102,18 +93,23 @@ def best_weight(errors_FW: NDArray[np.float64]) -> float:
     return WEIGHTS[int(np.nonzero(as_good)[0][-1])]
 
 
-def _errors(weighed: Iterable[Correspondences], frame: Frame, *, in_metres: bool) -> list[float]:
+def _weighed(regressed: Regressed, *, with_depth: bool) -> list[Correspondences]:
+    """The correspondences with each weight."""
+    return [
+        regressed.correspondences(with_depth=with_depth, landmark_weight=weight)
+        for weight in WEIGHTS
+    ]
+
+
+def _errors(weighed: list[Correspondences], frame: Frame, *, in_metres: bool) -> list[float]:
     """Distance and angle in one, metres, with each weight."""
     config = DEFAULT_DEPTH_RANSAC if in_metres else DEFAULT_RANSAC
     errors = []
     for correspondences in weighed:
-        generator = torch.Generator().manual_seed(0)
-        found = estimate_poses(correspondences, config, generator)
+        found = estimate_poses(correspondences, config, torch.Generator().manual_seed(0))
         if not found.found_B[0]:
             errors.append(_NO_POSE)
             continue
-        cam_T_world = np.eye(4)
-        cam_T_world[:3] = found.cam_T_world_B34[0].double().cpu().numpy()
-        distance, angle = pose_error(invert(cam_T_world), frame.world_T_cam)
+        distance, angle = pose_error(found.world_T_cam(), frame.world_T_cam)
         errors.append(min(_NO_POSE, _LEAST_ERROR + distance + _LEVER * angle))
     return errors
