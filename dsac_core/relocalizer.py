@@ -12,9 +12,10 @@ import torch
 
 from dsac_core.errors import CameraError, ConfigError
 from dsac_core.geometry.pose import rotate_covariance
+from dsac_core.landmarks.lead import landmark_lead, weight_in_view
 from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.ransac.config import RansacConfig
-from dsac_core.ransac.estimate import RansacResult, estimate_poses
+from dsac_core.ransac.estimate import RansacResult, estimate_poses, score_poses
 from dsac_core.regression import Regressed, Sources, make_regressor
 from dsac_core.scene.confidence import Evidence, position_deviation
 
@@ -32,6 +33,7 @@ _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewe
 _LEAST_PIXELS = 0.5  # thresholds in px are larger, those in metres smaller
 _BLOCKS = 4  # along each side of an image, to see how inliers are spread
 _LEAST_IN_BLOCK = 3  # inliers
+_HARDLY_HEAVIER = 1.5  # landmarks of so little more weight give hardly another pose
 _LEAST_SHARE_WITH_DEPTH = 0.1  # of the cells: with less, colour says more
 
 
@@ -110,15 +112,7 @@ class Relocalizer:
         Raises:
             CameraError: The calibration is for another image size.
         """
-        if image.shape[:2] != (camera.height, camera.width):
-            msg = (
-                f"the image is {image.shape[1]}x{image.shape[0]}, its calibration is for"
-                f" {camera.width}x{camera.height}"
-            )
-            raise CameraError(msg)
-        if depth is not None and self.scene.depth_scale != 1.0:
-            depth = depth * np.float32(self.scene.depth_scale)
-        regressed = self._regressor(image, camera, depth)
+        regressed = self._regress(image, camera, depth)
         regressed_at = time.perf_counter()
         correspondences, calibration, ransac, remark = self._with_or_without_depth(
             regressed, given=depth is not None
@@ -128,12 +122,46 @@ class Relocalizer:
         in_metres = correspondences.camera_points_BN3 is not None
         if scorer is not None and (scorer.inlier_threshold < _LEAST_PIXELS) != in_metres:
             scorer = None
-        generator = torch.Generator().manual_seed(0)
+
+        def estimated_from(given: Correspondences) -> RansacResult:
+            return estimate_poses(given, ransac, torch.Generator().manual_seed(0), scorer=scorer)
+
         with torch.inference_mode():
-            result = estimate_poses(correspondences, ransac, generator, scorer=scorer)
+            result = estimated_from(correspondences)
+            weight = _landmark_weight_in_view(result, correspondences, calibration)
+            if weight > _HARDLY_HEAVIER * calibration.landmark_weight:
+                heavier = regressed.correspondences(with_depth=in_metres, landmark_weight=weight)
+                again = estimated_from(heavier)
+                if again.found_B[0]:
+                    # Judged by the map's own weight, so that views can be compared.
+                    score_B = score_poses(correspondences, again.cam_T_world_B34, ransac)
+                    result = replace(again, score_B=score_B)
         timings = {**regressed.timings, "ransac": time.perf_counter() - regressed_at}
         estimate = self._judge(result, calibration, correspondences, regressed, timings)
         return replace(estimate, reason=f"{estimate.reason}; {remark}") if remark else estimate
+
+    def correspondences(
+        self, image: NDArray[np.uint8], camera: Camera, depth: NDArray[np.float32] | None = None
+    ) -> Correspondences:
+        """What the pose of an image is estimated from, in the frame before ``map_T_scene``.
+
+        Arguments and errors are those of a call.
+        """
+        regressed = self._regress(image, camera, depth)
+        return self._with_or_without_depth(regressed, given=depth is not None)[0]
+
+    def _regress(
+        self, image: NDArray[np.uint8], camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Regressed:
+        if image.shape[:2] != (camera.height, camera.width):
+            msg = (
+                f"the image is {image.shape[1]}x{image.shape[0]}, its calibration is for"
+                f" {camera.width}x{camera.height}"
+            )
+            raise CameraError(msg)
+        if depth is not None and self.scene.depth_scale != 1.0:
+            depth = depth * np.float32(self.scene.depth_scale)
+        return self._regressor(image, camera, depth)
 
     def _with_or_without_depth(
         self, regressed: Regressed, *, given: bool
@@ -203,6 +231,19 @@ class Relocalizer:
             landmark_inliers=of_landmarks,
             timings=timings,
         )
+
+
+def _landmark_weight_in_view(
+    result: RansacResult, correspondences: Correspondences, calibration: Calibration
+) -> float:
+    """The map's own, or more where landmarks agree and cells do not."""
+    is_landmark, usual = correspondences.source_BN, calibration.landmark_lead
+    if not result.found_B[0] or is_landmark is None or usual is None:
+        return calibration.landmark_weight
+    lead = landmark_lead(result.inliers_BN[0], is_landmark[0])
+    if lead is None:
+        return calibration.landmark_weight
+    return weight_in_view(calibration.landmark_weight, usual, lead)
 
 
 def _sources_in_words(regressed: Regressed) -> str:

@@ -25,7 +25,7 @@ ALLOWED = {
     "landmarks": {"networks"},
     "scene": {"landmarks", "networks", "geometry", "files", "errors"},
     "regression": {"scene", "landmarks", "networks", "ransac", "geometry", "errors"},
-    "relocalizer": {"regression", "scene", "networks", "ransac", "geometry", "errors"},
+    "relocalizer": {"regression", "scene", "landmarks", "networks", "ransac", "geometry", "errors"},
     "evaluation": {"relocalizer", "scene", "data", "geometry", "files", "progress", "errors"},
     "synthetic": {"", "data", "geometry", "files", "progress", "errors"},
 }

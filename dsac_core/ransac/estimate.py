@@ -128,6 +128,14 @@ def estimate_poses(
     )
 
 
+def score_poses(
+    correspondences: Correspondences, cam_T_world_B34: torch.Tensor, config: RansacConfig
+) -> torch.Tensor:
+    """The weighted soft inlier count [B] of a pose of each image (Eq. 34)."""
+    errors = estimator_of(correspondences).errors(correspondences, cam_T_world_B34[:, None])
+    return soft_inlier_count(errors, correspondences.weights_BN, config)[:, 0]
+
+
 def estimator_of(correspondences: Correspondences) -> Estimator:
     """Kabsch where there are camera points, else PnP."""
     return PnpEstimator() if correspondences.camera_points_BN3 is None else KabschEstimator()

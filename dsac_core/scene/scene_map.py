@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dsac_core.networks.score_net import ScoreNet
     from dsac_core.scene.stored_networks import Regressor
 
-FORMAT_VERSION = 4  # with landmarks; older ones (3: confidence, 2: networks of DSAC*) are read too
+FORMAT_VERSION = 5  # 4: landmarks; older ones (3: confidence, 2: networks of DSAC*) are read too
 WEIGHTS_FILE = "map.safetensors"
 _LANDMARKS = "landmarks."
 
@@ -53,7 +53,8 @@ class Calibration:
     rotation_floor: float = 0.0  # radians, about each axis
     confidence: Confidence | None = None  # None: not learned, support alone decides
     min_confidence: float = 0.5  # below it a pose is "not localized"
-    landmark_weight: float = 3.0  # of a landmark beside a cell
+    landmark_weight: float = 3.0  # of a landmark beside a cell, in views near the walk
+    landmark_lead: float | None = None  # there: share of landmarks that agree over that of cells
 
     def __post_init__(self) -> None:
         """Refuse what would make the map lie."""
@@ -70,6 +71,10 @@ class Calibration:
             raise ConfigError(msg)
         if not (np.isfinite(self.landmark_weight) and self.landmark_weight > 0):
             msg = f"calibration: landmark_weight must be positive, got {self.landmark_weight}"
+            raise ConfigError(msg)
+        lead = self.landmark_lead
+        if lead is not None and not (np.isfinite(lead) and lead > 0):
+            msg = f"calibration: landmark_lead must be positive, got {lead}"
             raise ConfigError(msg)
         if not 0 < self.min_support < 1:
             msg = f"calibration: min_support must be in (0, 1), got {self.min_support}"

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from dsac_core.data.frame import spread_indices
 from dsac_core.geometry.pose import pose_error
+from dsac_core.landmarks.lead import LARGEST_WEIGHT, landmark_lead
 from dsac_core.ransac.estimate import estimate_poses
 from dsac_core.regression import make_regressor
 from dsac_core.relocalizer import DEFAULT_DEPTH_RANSAC, DEFAULT_MAX_CELLS, DEFAULT_RANSAC
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from dsac_core.progress import Progress
     from dsac_core.ransac.correspondences import Correspondences
     from dsac_core.regression import Regressed
-    from dsac_core.scene.scene_map import SceneMap
+    from dsac_core.scene.scene_map import Calibration, SceneMap
 
-WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0)
+WEIGHTS = (1.0, 3.0, 10.0, 30.0, LARGEST_WEIGHT)
 _HARDLY = 1.05  # times the least error: so much is not worse, however sure it is
 _FRAMES = 16  # of the held-out ones
 _LEAST_ERROR = 1e-3  # metres: below it one pose is as good as another
@@ -59,17 +60,13 @@ def weigh_landmarks(
     for number, frame in enumerate(frames):
         depth = None if frame.depth is None else frame.depth * np.float32(scene.depth_scale)
         regressed = regressor(frame.image, frame.camera, depth)
-        by_colour.append(_errors(_weighed(regressed, with_depth=False), frame, in_metres=False))
+        by_colour.append(_tried(_weighed(regressed, with_depth=False), frame, in_metres=False))
         if depth is not None:
-            by_depth.append(_errors(_weighed(regressed, with_depth=True), frame, in_metres=True))
+            by_depth.append(_tried(_weighed(regressed, with_depth=True), frame, in_metres=True))
         progress("weighing", (number + 1) / len(frames), f"view {number + 1}/{len(frames)}")
-    weight = best_weight(np.array(by_colour))
-    depth_weight = best_weight(np.array(by_depth)) if by_depth else weight
-    return replace(
-        scene,
-        calibration=replace(provisional, landmark_weight=weight),
-        depth_calibration=replace(provisional, landmark_weight=depth_weight),
-    )
+    calibration = _calibrated(provisional, by_colour)
+    depth_calibration = _calibrated(provisional, by_depth) if by_depth else calibration
+    return replace(scene, calibration=calibration, depth_calibration=depth_calibration)
 
 
 def best_weight(errors_FW: NDArray[np.float64]) -> float:
@@ -101,15 +98,36 @@ def _weighed(regressed: Regressed, *, with_depth: bool) -> list[Correspondences]
     ]
 
 
-def _errors(weighed: list[Correspondences], frame: Frame, *, in_metres: bool) -> list[float]:
-    """Distance and angle in one, metres, with each weight."""
+class _Tried(NamedTuple):
+    """A frame with one weight."""
+
+    error: float  # distance and angle in one, metres
+    lead: float | None = None  # of landmarks: see `landmark_lead`
+
+
+def _calibrated(provisional: Calibration, tried_FW: list[list[_Tried]]) -> Calibration:
+    """With the best weight, and the lead that landmarks usually have with it."""
+    weight = best_weight(np.array([[tried.error for tried in row] for row in tried_FW]))
+    leads = [row[WEIGHTS.index(weight)].lead for row in tried_FW]
+    known = [lead for lead in leads if lead is not None]
+    usual = float(np.median(known)) if known else None
+    return replace(provisional, landmark_weight=weight, landmark_lead=usual)
+
+
+def _tried(weighed: list[Correspondences], frame: Frame, *, in_metres: bool) -> list[_Tried]:
+    """The pose of a frame with each weight."""
     config = DEFAULT_DEPTH_RANSAC if in_metres else DEFAULT_RANSAC
-    errors = []
+    tried = []
     for correspondences in weighed:
         found = estimate_poses(correspondences, config, torch.Generator().manual_seed(0))
         if not found.found_B[0]:
-            errors.append(_NO_POSE)
+            tried.append(_Tried(_NO_POSE))
             continue
         distance, angle = pose_error(found.world_T_cam(), frame.world_T_cam)
-        errors.append(min(_NO_POSE, _LEAST_ERROR + distance + _LEVER * angle))
-    return errors
+        error = min(_NO_POSE, _LEAST_ERROR + distance + _LEVER * angle)
+        is_landmark = correspondences.source_BN
+        lead = None
+        if is_landmark is not None:
+            lead = landmark_lead(found.inliers_BN[0], is_landmark[0])
+        tried.append(_Tried(error, lead))
+    return tried

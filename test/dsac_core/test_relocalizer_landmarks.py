@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from landmark_scene import LANDMARK_CAMERA, KnownView, known_view, landmark_scene, lost
+import torch
+from landmark_scene import (
+    LANDMARK_CAMERA,
+    KnownView,
+    RecallingHead,
+    known_view,
+    landmark_scene,
+    lost,
+)
 
 from dsac_core.errors import ConfigError
 from dsac_core.regression import Sources
@@ -193,3 +201,41 @@ def test_the_same_image_gives_the_same_pose(view: KnownView) -> None:
     np.testing.assert_array_equal(first.world_T_cam, second.world_T_cam)
     assert first.landmark_inliers == second.landmark_inliers
     assert {"keypoints", "match", "ransac"} <= set(first.timings)
+
+
+def biased(view: KnownView, share: float) -> RecallingHead:
+    """A head whose first cells agree on a camera 4 cm beside the true one; the others are lost."""
+    points = lost(view.head).get_buffer("points").clone()
+    count = int(share * len(points))
+    beside = torch.tensor([0.04, 0.0, 0.0])
+    points[:count] = view.head.get_buffer("points")[:count] + beside
+    return RecallingHead(view.head.get_buffer("known"), points)
+
+
+@pytest.mark.parametrize("with_depth", [False, True])
+def test_landmarks_weigh_more_where_cells_agree_less_than_usual(
+    with_depth: bool, view: KnownView
+) -> None:
+    """A half of the cells are wrong together, by less than the threshold."""
+    depth = view.depth if with_depth else None
+    scene = landmark_scene(view, regressor=biased(view, 0.5))
+
+    def off(lead: float | None) -> float:
+        calibration = replace(weighing(1.0), landmark_lead=lead)
+        changed = replace(scene, calibration=calibration, depth_calibration=calibration)
+        estimate = relocalize(changed, view, depth)
+        assert estimate.landmark_inliers > 0.9 * len(view.keypoints.pixels_K2)
+        return error(estimate, view.world_T_cam)
+
+    never, usually_so, seldom = off(None), off(2.0), off(0.5)
+    assert usually_so == never  # 2 is what half of the cells make
+    assert never > 0.01
+    assert seldom < 0.2 * never
+
+
+def test_support_does_not_depend_on_the_weight_in_the_view(view: KnownView) -> None:
+    scene = landmark_scene(view, regressor=lost(view.head), calibration=weighing(2.0))
+    heavier = replace(scene, calibration=replace(weighing(2.0), landmark_lead=1.0))
+    usual, again = relocalize(scene, view), relocalize(heavier, view)
+    assert again.support == pytest.approx(usual.support, rel=0.02)
+    assert again.score == pytest.approx(usual.score, rel=0.02)

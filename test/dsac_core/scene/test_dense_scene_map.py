@@ -91,7 +91,7 @@ def test_every_network_comes_back_to_the_last_bit(network: str, tmp_path: Path) 
     np.testing.assert_array_equal(loaded.bounds, scene.bounds)
     np.testing.assert_array_equal(loaded.map_T_scene, scene.map_T_scene)
     header = header_of(tmp_path / "lab")
-    assert header["format_version"] == 4
+    assert header["format_version"] == 5
     assert header["landmarks"] == 0
     assert "encoder" not in header
     assert "depth_calibration" not in header

@@ -241,6 +241,8 @@ def test_a_calibration_that_would_lie_is_refused(values: tuple[float, float, flo
         {"landmark_weight": -1.0},
         {"landmark_weight": float("inf")},
         {"landmark_weight": float("nan")},
+        {"landmark_lead": 0.0},
+        {"landmark_lead": float("inf")},
     ],
 )
 def test_what_confidence_floors_and_weight_cannot_be(change: dict[str, float]) -> None:
@@ -249,7 +251,7 @@ def test_what_confidence_floors_and_weight_cannot_be(change: dict[str, float]) -
 
 
 def test_what_was_learned_comes_back(scene_map: SceneMap, tmp_path: Path) -> None:
-    learned = Calibration(0.05, 0.07, 45.0, 0.01, 0.005, Confidence(1.5, 1.0, 0.8, 2.2), 0.6, 7.5)
+    learned = Calibration(0.05, 0.07, 45.0, 0.01, 0.005, Confidence(1.5, 1.0, 0.8, 2.2), 0.6, 7.5, 1.4)
     replace(scene_map, calibration=learned).save(tmp_path / "lab")
     assert SceneMap.load(tmp_path / "lab").calibration == learned
 
@@ -293,7 +295,7 @@ def test_a_map_of_version_3_has_no_landmarks(folder: Path) -> None:
 
 def test_the_format_with_landmarks_is_the_fourth(folder: Path) -> None:
     header = json.loads((folder / "scene.json").read_text())
-    assert (header["format_version"], header["landmarks"], header["regression"]) == (4, 0, True)
+    assert (header["format_version"], header["landmarks"], header["regression"]) == (5, 0, True)
 
 
 def some_landmarks() -> LandmarkMap:

@@ -115,8 +115,18 @@ def test_what_is_exact_weighs_more(what: str, expected: tuple[float, ...], view:
         for calibration in (colour, depth):
             assert calibration.landmark_weight in expected
             weight = scene.calibration.landmark_weight
-            assert replace(calibration, landmark_weight=weight) == scene.calibration
+            assert calibration.landmark_lead is not None
+            same = replace(calibration, landmark_weight=weight, landmark_lead=None)
+            assert same == scene.calibration
         assert with_depth or colour == depth
+
+
+# Of three frames, by weight: the second weight has a median of 5, where it is known.
+LEADS = [
+    [1.0, 6.0, 1.0, 1.0, 1.0],
+    [1.0, 4.0, 1.0, 1.0, 1.0],
+    [1.0, None, 1.0, 1.0, 1.0],
+]
 
 
 class Script:
@@ -129,18 +139,22 @@ class Script:
 
     def __call__(
         self, weighed: Iterable[Correspondences], frame: Frame, *, in_metres: bool
-    ) -> list[float]:
+    ) -> list[module._Tried]:
         given = list(weighed)
         assert all((each.camera_points_BN3 is not None) == in_metres for each in given)
         self.asked.append((frame.name, in_metres))
         self.weights.add(tuple(float(each.weights_BN.max()) for each in given))
-        return self.errors[in_metres]
+        leads = LEADS[len(self.asked) % 3]
+        return [
+            module._Tried(error, lead)
+            for error, lead in zip(self.errors[in_metres], leads, strict=True)
+        ]
 
 
 def test_depth_has_a_weight_of_its_own(view: KnownView, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which the frames that have depth decide; all of them decide the other."""
     script = Script(rows(0.05, 0.02, 0.05)[0], rows(0.05, 0.05, 0.02, 0.05)[0])
-    monkeypatch.setattr(module, "_errors", script)
+    monkeypatch.setattr(module, "_tried", script)
     weighed = weigh_landmarks(landmark_scene(view), frames(view, 4, 2), CPU, silent)
     assert weighed.depth_calibration is not None
     assert weighed.calibration.landmark_weight == WEIGHTS[1]
@@ -154,7 +168,7 @@ def test_some_views_spread_over_all_are_enough(
     view: KnownView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = Script(rows(0.1)[0], rows(0.1)[0])
-    monkeypatch.setattr(module, "_errors", script)
+    monkeypatch.setattr(module, "_tried", script)
     told: list[tuple[str, float, str]] = []
     weigh_landmarks(landmark_scene(view), frames(view, 100), CPU, lambda *each: told.append(each))
     asked = sorted(int(name) for name, _ in script.asked)
@@ -162,6 +176,16 @@ def test_some_views_spread_over_all_are_enough(
     assert max(np.diff(asked)) < 12
     assert asked[-1] > 90
     assert told[-1] == ("weighing", 1.0, "view 16/16")
+
+
+def test_the_usual_lead_is_that_of_the_weight(
+    view: KnownView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The median over the frames that have one."""
+    script = Script(rows(0.05, 0.02, 0.05)[0], rows(0.05)[0])
+    monkeypatch.setattr(module, "_tried", script)
+    weighed = weigh_landmarks(landmark_scene(view), frames(view, 3), CPU, silent)
+    assert weighed.calibration.landmark_lead == 5.0
 
 
 @pytest.mark.parametrize("lacks", ["landmarks", "regression"])
@@ -181,13 +205,14 @@ def judged(
 ) -> np.ndarray:
     """The errors [2 x W], by colour and by depth, of a frame that says it is elsewhere."""
     seen: list[list[float]] = []
-    errors = module._errors
+    tried = module._tried
 
-    def listening(*arguments: Any, **options: Any) -> list[float]:
-        seen.append(errors(*arguments, **options))
-        return seen[-1]
+    def listening(*arguments: Any, **options: Any) -> list[module._Tried]:
+        found = tried(*arguments, **options)
+        seen.append([each.error for each in found])
+        return found
 
-    monkeypatch.setattr(module, "_errors", listening)
+    monkeypatch.setattr(module, "_tried", listening)
     fields = {"depth_scale": 1.0, **changes}
     (frame,) = frames(view, 1, 1)
     assert frame.depth is not None
