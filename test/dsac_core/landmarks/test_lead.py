@@ -33,7 +33,7 @@ def test_few_landmarks_or_no_cells_tell_nothing() -> None:
 
 def test_more_than_the_usual_lead_makes_landmarks_heavier() -> None:
     assert weight_in_view(3.0, 1.5, 1.5) == 3.0
-    assert weight_in_view(3.0, 1.5, 3.0) == pytest.approx(48.0)
+    assert weight_in_view(0.3, 1.5, 3.0) == pytest.approx(0.3 * 256.0)
     assert weight_in_view(3.0, 1.5, 30.0) == LARGEST_WEIGHT
 
 
