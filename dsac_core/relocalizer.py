@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dsac_core.errors import CameraError, ConfigError
-from dsac_core.geometry.pose import rotate_covariance
+from dsac_core.geometry.pose import invert, rotate_covariance
 from dsac_core.landmarks.lead import landmark_lead, weight_in_view
 from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.ransac.config import RansacConfig
@@ -99,6 +99,8 @@ class Relocalizer:
         image: NDArray[np.uint8],
         camera: Camera,
         depth: NDArray[np.float32] | None = None,
+        *,
+        prior: NDArray[np.float64] | None = None,
     ) -> PoseEstimate:
         """Estimate the pose of the camera that took ``image``.
 
@@ -108,10 +110,16 @@ class Relocalizer:
             depth: H x W of any size, metres along the optical axis, registered to the image; 0,
                 NaN and infinity are none. It is used where the map was checked with depth, and
                 where enough of it is there; else the estimate's reason says that it was not.
+            prior: world_T_cam [4 x 4] that is expected, as from odometry: one more hypothesis,
+                and a reason to search for less long where the image agrees with it.
 
         Raises:
             CameraError: The calibration is for another image size.
         """
+        prior_B34 = None
+        if prior is not None:
+            cam_T_world = invert(invert(self.scene.map_T_scene) @ prior)
+            prior_B34 = torch.from_numpy(cam_T_world[None, :3])
         regressed = self._regress(image, camera, depth)
         regressed_at = time.perf_counter()
         correspondences, calibration, ransac, remark = self._with_or_without_depth(
@@ -124,7 +132,8 @@ class Relocalizer:
             scorer = None
 
         def estimated_from(given: Correspondences) -> RansacResult:
-            return estimate_poses(given, ransac, torch.Generator().manual_seed(0), scorer=scorer)
+            generator = torch.Generator().manual_seed(0)
+            return estimate_poses(given, ransac, generator, prior_B34=prior_B34, scorer=scorer)
 
         with torch.inference_mode():
             result = estimated_from(correspondences)

@@ -15,6 +15,7 @@ import torch
 
 from dsac_core.ransac.sampling import LARGEST_ROUND, draw_sets, pools_of
 from dsac_core.ransac.scoring import agreement, soft_inlier_count
+from dsac_core.ransac.significance import is_significant
 from dsac_core.solvers.least_squares import geman_mcclure
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _JURY = 64
 _FIRST_ROUND = 64
 _AT_ONCE = 1024  # poses before the jury: what stays in the cache
+_CLEARLY_BETTER = 1.1  # times the score of a prior
 _POLISHED = 2  # hypotheses a round, on the way to their minimum
 _POLISHING_STEPS = 2
 
@@ -51,6 +53,8 @@ def search_hypotheses(
     ``config.scored_correspondences``, and the few best of these move towards their minimum there.
     The search ends once so many sets were drawn that, with ``config.confidence``, one held inliers
     of the best pose alone, or after ``config.max_draws``: a hopeless image costs a bounded time.
+    While a prior leads that more correspondences agree with than chance would have it, the search
+    is for poses that twice as many agree with: an eighth of the draws.
 
     Args:
         correspondences: Of B images.
@@ -65,6 +69,7 @@ def search_hypotheses(
     if prior_B34 is not None:
         pool.add(prior_B34[:, None].to(correspondences.points_BN3))
         pool.polish()
+        to_beat = _CLEARLY_BETTER * pool.significant_score()
     batch = len(correspondences.weights_BN)
     draws, size = 0, _FIRST_ROUND
     while draws < config.max_draws:
@@ -78,7 +83,8 @@ def search_hypotheses(
             # Where there are draws enough already, refinement does it on all correspondences.
             if pool.add(poses) and pool.missing_draws(draws) > 0:
                 pool.polish()
-        missing = pool.missing_draws(draws)
+        expected = prior_B34 is not None and bool((pool.scores_BH[:, 0] <= to_beat).all())
+        missing = pool.missing_draws(draws, times_better=2.0 if expected else 1.0)
         if missing <= 0:
             break
         size = min(4 * size, LARGEST_ROUND, max(_FIRST_ROUND, math.ceil(missing)))
@@ -126,9 +132,22 @@ class _Pool:
         steps = _POLISHING_STEPS
         self.add(self.estimator.refine(self.scored, best, weights, self._kernel, steps=steps))
 
-    def missing_draws(self, draws: int) -> float:
-        """How many more sets, until with the confidence asked for one held only inliers."""
-        all_inliers = self._share_BP.double().clamp(1e-6, 1.0 - 1e-6) ** self.estimator.set_size
+    def significant_score(self) -> torch.Tensor:
+        """The best score [B]; minus infinity where chance would do as well."""
+        best = self.estimator.errors(self.scored, self.poses_BH34[:, :1])[:, 0]
+        inliers_B = ((best < self.config.inlier_threshold) & (self.scored.weights_BN > 0)).sum(1)
+        chance_B = self.estimator.chance_of_inlier(self.scored, self.config.inlier_threshold)
+        count_B, size = self.scored.count_B, self.estimator.set_size
+        significant = is_significant(inliers_B, count_B, chance_B, size)
+        return torch.where(significant, self.scores_BH[:, 0], -torch.inf)
+
+    def missing_draws(self, draws: int, times_better: float = 1.0) -> float:
+        """How many more sets, until with the confidence asked for one held only inliers.
+
+        Of the best pose, or of one that so many times as many agree with.
+        """
+        share_BP = (times_better * self._share_BP.double()).clamp(1e-6, 1.0 - 1e-6)
+        all_inliers = share_BP**self.estimator.set_size
         needed_BP = math.log(1.0 - self.config.confidence) / torch.log1p(-all_inliers)
         pools = needed_BP.shape[1]  # each gets its share of the draws
         return float(pools * needed_BP.amin(dim=1).max()) - draws

@@ -14,6 +14,7 @@ from stand_in import CALIBRATION, CAMERA, KnowingNetwork, depth_image, known_sce
 from dsac_core.errors import CameraError
 from dsac_core.geometry.camera import Camera
 from dsac_core.networks.score_net import ScoreNet
+from dsac_core.ransac.config import RansacConfig
 from dsac_core.relocalizer import PoseEstimate, Relocalizer
 from dsac_core.scene.confidence import Confidence, Evidence
 from dsac_core.scene.scene_map import Calibration, SceneMap
@@ -231,3 +232,30 @@ def test_a_score_cnn_that_learnt_on_depth_does_not_judge_pixels() -> None:
 def test_an_image_of_another_size_than_its_calibration_is_refused() -> None:
     with pytest.raises(CameraError, match="320x240, its calibration is for 64x48"):
         Relocalizer(known())(np.zeros((240, 320), dtype=np.uint8), CAMERA)
+
+
+class ForgetfulNetwork(KnowingNetwork):
+    """Knows one cell in forty; the others are anywhere."""
+
+    def features_BCHW(self, gray_B1HW: torch.Tensor) -> torch.Tensor:
+        points = super().features_BCHW(gray_B1HW)
+        generator = torch.Generator().manual_seed(0)
+        anywhere = 2.0 * torch.randn(points.shape, generator=generator)
+        known = torch.rand(points.shape[2:], generator=generator) < 1 / 40
+        return torch.where(known, points, anywhere)
+
+
+def test_a_prior_in_the_frame_of_the_map_finds_what_few_draws_do_not() -> None:
+    map_T_scene = pose_near(8)
+    map_T_scene[:3, 3] += 5.0
+    network = ForgetfulNetwork(CAMERA_LARGE, TRUTH)
+    scene = known_scene(network, CAMERA_LARGE, map_T_scene=map_T_scene)
+    relocalizer = Relocalizer(scene, ransac=RansacConfig(max_draws=64, min_inliers=20))
+    image = np.zeros((CAMERA_LARGE.height, CAMERA_LARGE.width), dtype=np.uint8)
+    assert relocalizer(image, CAMERA_LARGE).world_T_cam is None
+    expected = map_T_scene @ TRUTH
+    nearby = expected.copy()
+    nearby[:3, 3] += 0.01
+    found = relocalizer(image, CAMERA_LARGE, prior=nearby)
+    assert error(found, expected) < 5e-3
+    assert relocalizer(image, CAMERA_LARGE, prior=TRUTH).world_T_cam is None

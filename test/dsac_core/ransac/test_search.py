@@ -52,9 +52,41 @@ def test_the_best_is_on_its_way_to_the_minimum(depth: bool) -> None:
     assert (pose - grid.truth_B34).abs().max() < 0.05
 
 
-def test_a_prior_that_is_right_ends_the_search() -> None:
-    grid = SmallGrid(depth=False, inliers=0.15)
-    alone = search(grid)
-    with_prior = search(grid, grid.truth_B34)
-    assert with_prior.draws <= alone.draws
+@DEPTH
+@pytest.mark.parametrize("inliers", [0.06, 0.15, 0.3])
+def test_a_prior_that_is_right_shortens_the_search(depth: bool, inliers: float) -> None:
+    grid = SmallGrid(depth=depth, inliers=inliers, shape=(20, 28))
+    nearby = grid.truth_B34.clone()
+    nearby[:, :, 3] += 0.01
+    with_prior, alone = search(grid, nearby), search(grid)
+    assert with_prior.draws < max(65, 0.35 * alone.draws)
     assert (with_prior.poses_BH34[:, 0] - grid.truth_B34).abs().max() < 0.1
+
+
+@DEPTH
+@pytest.mark.parametrize("kind", ["elsewhere", "none"])
+def test_a_prior_that_is_wrong_shortens_nothing(depth: bool, kind: str) -> None:
+    grid = SmallGrid(depth=depth, inliers=0.15, shape=(20, 28))
+    prior = torch.full_like(grid.truth_B34, torch.nan)
+    if kind == "elsewhere":
+        prior = grid.truth_B34.clone()
+        prior[:, :, 3] += 2.0
+    with_prior, alone = search(grid, prior), search(grid)
+    assert with_prior.draws > 0.5 * alone.draws
+    assert (with_prior.poses_BH34[:, 0] - grid.truth_B34).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_prior_that_some_agree_with_does_not_hide_a_better_pose(seed: int) -> None:
+    """A tenth of the points are where another camera would see them so."""
+    grid = SmallGrid(depth=False, inliers=0.3, shape=(20, 28), seed=seed)
+    moved = grid.truth_B34.clone()
+    moved[:, :, 3] += torch.tensor([1.0, 0.5, -0.7], dtype=torch.float64)
+    rotation, translation = moved[0, :, :3].numpy(), moved[0, :, 3].numpy()
+    rival = (~grid.true).nonzero()[0][: len(grid.true) // 10]
+    grid.points[rival] = (grid.camera_points[rival] - translation) @ rotation
+    given = grid.correspondences(torch.float64)
+    config = RansacConfig(inlier_threshold=grid.threshold)
+    generator = torch.Generator().manual_seed(seed)
+    found = search_hypotheses(given, estimator_of(given), config, generator, moved)
+    assert (found.poses_BH34[:, 0] - grid.truth_B34).abs().max() < 0.1
