@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dsac_core.evaluation.metrics import THRESHOLDS, milliseconds
 from dsac_core.geometry.pose import pose_error
+from dsac_core.geometry.pose_error import normalised_error_squared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +26,6 @@ if TYPE_CHECKING:
     from dsac_ros.replay_records import Collection, ReceivedPose, SentFrame
 
     FloatArray = NDArray[np.float64]
-
-# Name, metres, degrees.
-THRESHOLDS = (
-    ("1cm_1deg", 0.01, 1.0),
-    ("2cm_2deg", 0.02, 2.0),
-    ("5cm_5deg", 0.05, 5.0),
-    ("10cm_5deg", 0.10, 5.0),
-)
 
 
 @dataclass(frozen=True)
@@ -69,6 +63,12 @@ class Comparison:
         )
         return 100.0 * close / max(1, len(self.frames) if of is None else of)
 
+    def _recalls(self, of: int) -> dict[str, float]:
+        return {
+            name: self.recall(metres, math.degrees(radians), of)
+            for name, (metres, radians) in THRESHOLDS.items()
+        }
+
     def summary(self) -> dict[str, Any]:
         """For programs: percentages of all images sent, medians in cm and degrees, times in ms."""
         found = self.localized
@@ -77,10 +77,8 @@ class Comparison:
             "processed": self.processed,
             "localized": len(found),
             "without_truth": self.without_truth,
-            "recall": {name: self.recall(m, d) for name, m, d in THRESHOLDS},
-            "recall_of_processed": {
-                name: self.recall(m, d, self.processed) for name, m, d in THRESHOLDS
-            },
+            "recall": self._recalls(len(self.frames)),
+            "recall_of_processed": self._recalls(self.processed),
             "median_translation_cm": _median([100 * f.translation_error for f in found]),
             "median_rotation_deg": _median([f.rotation_error_deg for f in found]),
             "max_translation_cm": _largest([100 * f.translation_error for f in found]),
@@ -191,12 +189,8 @@ def _judge(sent: SentFrame, pose: ReceivedPose | None, truth: Trajectory) -> Fra
 
 
 def _normalised_error(pose: ReceivedPose, true_pose: FloatArray) -> float:
-    from scipy.spatial.transform import Rotation
-
-    turn = Rotation.from_matrix(true_pose[:3, :3] @ pose.map_T_body[:3, :3].T).as_rotvec()
-    error = np.concatenate([true_pose[:3, 3] - pose.map_T_body[:3, 3], turn])
     try:
-        return float(error @ np.linalg.solve(pose.covariance, error))
+        return normalised_error_squared(pose.map_T_body, pose.covariance, true_pose)
     except np.linalg.LinAlgError:
         return math.nan
 
@@ -209,11 +203,8 @@ def _largest(values: list[float]) -> float | None:
     return max(values) if values else None
 
 
-def _spread(seconds: list[float]) -> dict[str, float | None]:
-    if not seconds:
-        return {"p50": None, "p95": None}
-    p50, p95 = np.percentile(seconds, [50, 95])
-    return {"p50": 1000.0 * float(p50), "p95": 1000.0 * float(p95)}
+def _spread(seconds: list[float]) -> dict[str, float] | dict[str, None]:
+    return milliseconds(seconds) if seconds else {"p50": None, "p95": None}
 
 
 def _number(value: float | None) -> str:
@@ -224,7 +215,7 @@ def _both(of_all: float, of_processed: float) -> str:
     return f"{of_all:.1f} % of all frames sent, {of_processed:.1f} % of those processed"
 
 
-def _times(spread: dict[str, float | None], what: str) -> str:
+def _times(spread: dict[str, float] | dict[str, None], what: str) -> str:
     p50, p95 = spread["p50"], spread["p95"]
     if p50 is None or p95 is None:
         return f"-  ({what})"

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a map's confidence says what is the case."""
+"""Whether a map's confidence and covariance say what is the case."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.stats import chi2
+
+from dsac_core.geometry.pose_error import DEGREES_OF_FREEDOM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+BOUND_95 = float(chi2.ppf(0.95, DEGREES_OF_FREEDOM))  # of the normalised error squared: 12.59
 
 
 class ReliabilityBin(NamedTuple):
@@ -19,6 +25,27 @@ class ReliabilityBin(NamedTuple):
     poses: int
     mean_confidence: float
     share_right: float
+
+
+class Consistency(NamedTuple):
+    """Normalised errors squared (NEES) of poses, in three figures."""
+
+    mean: float  # 6 if the covariances are honest
+    median: float  # 5.35
+    inside: float  # share inside the 95 % bound: 0.95
+
+
+def consistency(normalised_errors: Sequence[float]) -> Consistency | None:
+    """How normalised errors squared compare with the chi-square distribution that they should have.
+
+    Bar-Shalom, Li, Kirubarajan, "Estimation with applications to tracking and navigation", 2001,
+    section 5.4. None without errors.
+    """
+    if not normalised_errors:
+        return None
+    errors = np.asarray(normalised_errors, dtype=float)
+    inside = float(np.mean(errors <= BOUND_95))
+    return Consistency(float(errors.mean()), float(np.median(errors)), inside)
 
 
 def reliability(

@@ -60,6 +60,7 @@ def test_every_frame_sent_counts() -> None:
     assert (summary["frames"], summary["processed"], summary["localized"]) == (10, 8, 7)
     assert summary["recall"] == {
         "1cm_1deg": 40.0, "2cm_2deg": 40.0, "5cm_5deg": 40.0, "10cm_5deg": 50.0,
+        "25cm_10deg": 60.0,
     }  # fmt: skip
     assert summary["recall_of_processed"]["10cm_5deg"] == pytest.approx(62.5)
     assert summary["max_translation_cm"] == pytest.approx(300.0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
-from dsac_core.evaluation.honesty import expected_calibration_error, reliability
+from dsac_core.evaluation.honesty import consistency, expected_calibration_error, reliability
 
 
 def test_an_honest_forecaster_has_no_error() -> None:
@@ -33,3 +34,17 @@ def test_intervals_without_poses_are_left_out() -> None:
     assert [row.low for row in reliability([0.05, 0.95], [False, True])] == [0.0, 0.9]
     with pytest.raises(ValueError, match="no estimates"):
         expected_calibration_error([], [])
+
+
+def test_errors_of_an_honest_covariance_are_chi_square() -> None:
+    errors = np.random.default_rng(0).normal(size=(50_000, 6))
+    squared = (errors**2).sum(axis=1)
+    honest = consistency(squared.tolist())
+    assert honest is not None
+    assert honest.mean == pytest.approx(6.0, abs=0.05)
+    assert honest.median == pytest.approx(chi2.median(6), abs=0.05)
+    assert honest.inside == pytest.approx(0.95, abs=0.005)
+    boasting = consistency((4.0 * squared).tolist())
+    assert boasting is not None
+    assert boasting.inside == pytest.approx(chi2.cdf(chi2.ppf(0.95, 6) / 4, 6), abs=0.01)
+    assert consistency([]) is None

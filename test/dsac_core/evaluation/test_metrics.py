@@ -7,6 +7,7 @@ import json
 import math
 
 import pytest
+from judged import judged
 
 from dsac_core.evaluation.metrics import FrameResult, summarize, table
 
@@ -30,8 +31,10 @@ RESULTS = [
 def test_recall_is_of_all_frames_and_silence_is_a_miss() -> None:
     summary = summarize(RESULTS)
     assert (summary.frames, summary.localized) == (8, 6)
-    expected = {"1cm_1deg": 12.5, "2cm_2deg": 37.5, "5cm_5deg": 50.0, "10cm_5deg": 62.5}
-    assert summary.recall == expected
+    assert summary.recall == {
+        "1cm_1deg": 12.5, "2cm_2deg": 37.5, "5cm_5deg": 50.0, "10cm_5deg": 62.5,
+        "25cm_10deg": 75.0,
+    }  # fmt: skip
 
 
 def test_medians_count_silence_as_infinitely_wrong() -> None:
@@ -59,8 +62,11 @@ def test_the_keys_of_the_json_are_those_that_were_promised() -> None:
         "frames", "localized", "recall", "median_translation_cm", "median_rotation_deg",
         "latency_ms", "localized_percent", "falsely_localized", "mean_confidence",
         "calibration_error", "mean_normalised_error", "median_normalised_error",
+        "inside_95_percent", "stage_ms",
     }  # fmt: skip
-    assert set(content["recall"]) == {"1cm_1deg", "2cm_2deg", "5cm_5deg", "10cm_5deg"}
+    assert set(content["recall"]) == {
+        "1cm_1deg", "2cm_2deg", "5cm_5deg", "10cm_5deg", "25cm_10deg",
+    }  # fmt: skip
     assert set(content["latency_ms"]) == {"p50", "p95"}
 
 
@@ -77,10 +83,27 @@ def test_what_the_map_said_of_its_poses() -> None:
     assert summary.mean_confidence == pytest.approx(3.3 / 6)
     assert summary.mean_normalised_error == 6.0
     assert summary.median_normalised_error == 5.0
+    assert summary.inside_95_percent == 100.0
     # Each interval has one: the right ones miss 0.1 and 0.3, the wrong ones say 0.8, 0.6, 0, 0.3.
     assert summary.calibration_error == pytest.approx((0.1 + 0.3 + 0.8 + 0.6 + 0.3) / 6, abs=1e-4)
     assert "2 (beyond 25 cm / 10 deg)" in table(summary)
     assert summarize([said(math.inf, 0.0, None)]).mean_normalised_error is None
+
+
+def test_stages_are_percentiles_of_the_frames_that_have_them() -> None:
+    frames = [judged(i, 1.0, stages={"encode": i / 1000}) for i in range(101)]
+    frames += [judged(200, math.inf, stages={"match": 0.007})]
+    summary = summarize(frames)
+    assert summary.stage_ms["encode"] == {"p50": 50.0, "p95": 95.0}
+    assert summary.stage_ms["match"] == {"p50": 7.0, "p95": 7.0}
+    assert "encode" in table(summary)
+
+
+def test_only_what_was_claimed_is_false() -> None:
+    assert not judged(0, 24.0, 9.0).false
+    assert judged(0, 26.0, 0.0).false
+    assert judged(0, 1.0, 11.0).false
+    assert not judged(0, 26.0, 0.0, localized=False).false
 
 
 def test_no_frames_have_no_figures() -> None:
