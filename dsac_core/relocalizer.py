@@ -33,7 +33,7 @@ _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewe
 _LEAST_PIXELS = 0.5  # thresholds in px are larger, those in metres smaller
 _BLOCKS = 4  # along each side of an image, to see how inliers are spread
 _LEAST_IN_BLOCK = 3  # inliers
-_MUCH_HEAVIER = 4.0  # landmarks of less more weight give hardly another pose
+_MUCH_HEAVIER = 3.0  # landmarks of less more weight give hardly another pose
 _LEAST_SHARE_WITH_DEPTH = 0.1  # of the cells: with less, colour says more
 
 
