@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 TOPIC_ROLES = {
     "image": "images: Image or CompressedImage",
     "camera_info": "CameraInfo of the images",
-    "pose": "poses: Odometry, PoseStamped or PoseWithCovarianceStamped",
+    "pose": "poses: Odometry, PoseStamped, PoseWithCovarianceStamped, or /tf",
     "depth": "depth registered to the images: 16UC1 or 32FC1",
 }
+FRAME_OPTIONS = {
+    "world_frame": "poses from TF: of the camera in this frame; taken where no topic has poses, and"
+    " map, odom or world is the root",
+    "poses": "poses from a file instead: TUM's, 't x y z qx qy qz qw', of the clock of the images",
+    "pose_frame": "whose poses they are, where the messages do not say it, and in a file (default:"
+    " the camera's)",
+}
+_KEYFRAMES = {"fast": 1000}  # by method: the images that a fast map of the usual budget can take
 
 
 def add_dataset_arguments(
@@ -39,12 +47,28 @@ def add_dataset_arguments(
         default=AUTO,
         help="of the recording; auto: by the files that are there",
     )
+    parser.add_argument(
+        "--keyframes",
+        type=not_negative_int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="where there are more images, N of them, equally far apart in motion; 0: all (default:"
+        f" {_KEYFRAMES['fast']} for a fast map, else all)",
+    )
     topics = parser.add_argument_group("topics of a bag (found by type where there is one choice)")
     for role, help_text in TOPIC_ROLES.items():
         topics.add_argument(
             f"--{role.replace('_', '-')}-topic",
             dest=f"{role}_topic",
             metavar="TOPIC",
+            default=argparse.SUPPRESS,
+            help=help_text,
+        )
+    for name, help_text in FRAME_OPTIONS.items():
+        topics.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            metavar="FILE" if name == "poses" else "FRAME",
             default=argparse.SUPPRESS,
             help=help_text,
         )
@@ -114,10 +138,28 @@ def open_from_arguments(args: argparse.Namespace) -> Recording:
 
 
 def topics_from_arguments(args: argparse.Namespace) -> BagTopics:
-    """The topics that the arguments name."""
+    """What to read of a recording, as the arguments say.
+
+    Raises:
+        ConfigError: They contradict each other.
+    """
     from dsac_core.data.bag_topics import BagTopics
 
-    return BagTopics(**{role: getattr(args, f"{role}_topic", None) for role in TOPIC_ROLES})
+    topics = {role: getattr(args, f"{role}_topic", None) for role in TOPIC_ROLES}
+    frames = {name: getattr(args, name, None) for name in FRAME_OPTIONS}
+    if frames["poses"] is not None:
+        frames["poses"] = str(Path(frames["poses"]).expanduser().resolve())
+    usual = _KEYFRAMES.get(getattr(args, "method", ""), 0)
+    return BagTopics(**topics, **frames, keyframes=getattr(args, "keyframes", usual) or None)
+
+
+def not_negative_int(text: str) -> int:
+    """For argparse: a whole number, zero or more."""
+    value = int(text)
+    if value < 0:
+        msg = f"must not be negative, got {value}"
+        raise argparse.ArgumentTypeError(msg)
+    return value
 
 
 def positive_int(text: str) -> int:

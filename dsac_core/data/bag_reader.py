@@ -13,7 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 from dsac_core.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -50,6 +50,24 @@ def messages(reader: AnyReader, topic: str) -> Iterator[Any]:
     """The messages of one topic."""
     for _, kind, raw in raw_messages(reader, topic):
         yield reader.deserialize(raw, kind)
+
+
+def sort_messages(
+    reader: AnyReader, takers: Mapping[str, Callable[[Any], None]], stamped: str
+) -> list[int]:
+    """Hand each message to the taker of its topic, in one pass, as the bag may be large.
+
+    Returns:
+        Stamps in nanoseconds of the messages on the topic ``stamped``, each once, in the bag's
+        order: these are images, and are not deserialized.
+    """
+    stamps: dict[int, None] = {}
+    for topic, kind, raw in raw_messages(reader, stamped, *takers):
+        if topic == stamped:
+            stamps[header_stamp(raw)] = None
+        else:
+            takers[topic](reader.deserialize(raw, kind))
+    return list(stamps)
 
 
 def header_stamp(raw: bytes) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsac_core.data.bag_image import is_depth_encoding
 from dsac_core.data.bag_reader import messages
-from dsac_core.errors import DatasetError
+from dsac_core.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -20,17 +20,43 @@ POSE_TYPES = (
     "geometry_msgs/msg/PoseStamped",
     "geometry_msgs/msg/PoseWithCovarianceStamped",
 )
-TF_STATIC = "/tf_static"
+TF_TYPE = "tf2_msgs/msg/TFMessage"
+TF = "/tf"
 
 
 @dataclass(frozen=True)
 class BagTopics:
-    """Which topics to read; what is None is found by type where there is just one candidate."""
+    """What to read of a bag; a topic that is None is found by type where there is just one.
+
+    Poses are of a topic, of TF, or of a file.
+
+    Raises:
+        ConfigError: Poses are to be of two of them.
+    """
 
     image: str | None = None  # Image or CompressedImage, colour or gray
     camera_info: str | None = None  # of that image; else beside the image topic
-    pose: str | None = None  # Odometry, PoseStamped or PoseWithCovarianceStamped
+    pose: str | None = None  # Odometry, PoseStamped, PoseWithCovarianceStamped or TFMessage
     depth: str | None = None  # 16UC1 (mm) or 32FC1 (m), registered to the image
+    world_frame: str | None = None  # poses are those of the camera in this frame of TF
+    poses: str | None = None  # a file in TUM's format, with the poses
+    pose_frame: str | None = None  # which frame the poses are of, where that is not said by them
+    keyframes: int | None = None  # of any recording: if it has more images, so many of them
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        given = {
+            "--poses": self.poses,
+            "--pose-topic": self.pose if self.world_frame is None else None,
+            "--world-frame": self.world_frame,
+        }
+        named = [option for option, value in given.items() if value is not None]
+        if len(named) > 1:
+            msg = f"{' and '.join(named)} name two sources of poses: choose one of them"
+            raise ConfigError(msg)
+        if self.keyframes is not None and self.keyframes < 1:
+            msg = f"there must be at least 1 keyframe, got {self.keyframes}"
+            raise ConfigError(msg)
 
 
 class TopicChooser:
@@ -54,9 +80,24 @@ class TopicChooser:
         """The depth images."""
         return self._choose("depth", self._topics.depth, IMAGE_TYPES, depth=True)
 
+    def has_depth(self) -> bool:
+        """Whether there is a topic of depth images."""
+        return any(map(self._shows_depth, self._of_types(IMAGE_TYPES)))
+
     def pose(self) -> str:
-        """The poses."""
-        return self._choose("pose", self._topics.pose, POSE_TYPES)
+        """The poses: where no other topic has any, those of TF."""
+        wanted = self._topics.pose
+        if self._topics.world_frame is not None:
+            return self._choose("TF", wanted or TF, (TF_TYPE,))
+        if wanted is not None:
+            return self._choose("pose", wanted, (*POSE_TYPES, TF_TYPE))
+        if not self._of_types(POSE_TYPES) and TF in self._of_types((TF_TYPE,)):
+            return TF
+        return self._choose("pose", None, POSE_TYPES)
+
+    def is_tf(self, topic: str) -> bool:
+        """Whether a topic carries transforms."""
+        return topic in self._of_types((TF_TYPE,))
 
     def camera_info(self, image_topic: str) -> str:
         """The calibration: ``camera_info`` beside the image, by image_transport's convention."""
@@ -70,8 +111,8 @@ class TopicChooser:
     def _choose(
         self, role: str, wanted: str | None, types: tuple[str, ...], *, depth: bool | None = None
     ) -> str:
+        candidates = self._of_types(types)
         connections = self._reader.connections
-        candidates = sorted({c.topic for c in connections if c.msgtype in types})
         listed = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in connections}))
         if wanted is not None:
             if wanted in candidates:
@@ -88,7 +129,12 @@ class TopicChooser:
             raise DatasetError(msg)
         option = f"--{role.replace('_', '-')}-topic"
         msg = f"bag {self._bag} has several {role} topics, choose one with {option}: "
+        if role == "pose" and self.is_tf(TF):
+            msg = msg.replace(option, f"{option}, or TF with --world-frame")
         raise DatasetError(msg + ", ".join(candidates))
+
+    def _of_types(self, types: tuple[str, ...]) -> list[str]:
+        return sorted({c.topic for c in self._reader.connections if c.msgtype in types})
 
     def _shows_depth(self, topic: str) -> bool:
         first = next(messages(self._reader, topic), None)

@@ -12,7 +12,8 @@ of which one is ``depth_unit_scale_factor`` metres (0.001 where it is not given)
 ``applied_transform`` [3 x 4 or 4 x 4] and ``applied_scale`` are what nerfstudio did to the poses:
 both are undone. Splits are ``train_filenames``, ``val_filenames`` and ``test_filenames``, or
 ``transforms_train.json`` and so on, as of the Blender scenes of NeRF. Frames without an image are
-left out; the layout has no times: images keep the file's order, one second apart.
+left out; the layout has no times: images keep the file's order, one second apart, unless
+`write_nerfstudio` wrote it, which adds each image's ``stamp`` and ``ros_camera``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from dsac_core.data.frame import ALL
 from dsac_core.data.layout_text import IMAGE_ENDINGS, refusing
 from dsac_core.data.nerfstudio_camera import nerfstudio_camera
+from dsac_core.data.nerfstudio_keys import STAMP, own_camera
 from dsac_core.data.posed_files import DepthFile, PosedFile, PosedFiles
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.pose import invert, is_rigid
@@ -111,11 +113,11 @@ def _frames(file: Path, content: dict[str, Any], start: int) -> list[PosedFile]:
         both = {**content, **frame}
         depth = None
         with refusing(where, "its intrinsics, or its depth, cannot be read: export it again"):
-            camera = nerfstudio_camera(both, image, where)
+            camera = own_camera(both) or nerfstudio_camera(both, image, where)
             if both.get("depth_file_path"):
                 unit = float(both.get("depth_unit_scale_factor", _DEPTH_UNIT))
                 depth = DepthFile(file.parent / _plain(both["depth_file_path"]), unit)
-        stamp = float(start + len(frames))
+            stamp = float(both.get(STAMP, start + len(frames)))
         frames[name] = PosedFile(name, stamp, image, camera, world_T_cam, depth)
     if missing and not frames:
         msg = f"{file} names {missing}, but neither it nor any other image is beside it: copy them"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from dsac_core.data.formats import AUTO, FORMATS
 from dsac_core.data.frame import ALL
+from dsac_core.data.keyframes import Keyframes
+from dsac_core.data.stored_frame import StoredRecording
 from dsac_core.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def open_dataset(
 
     Args:
         path: A folder, or a file of a bag or of nerfstudio.
-        topics: Of a bag.
+        topics: Of a bag; and how many keyframes, of any recording.
         format: A key of ``FORMATS``, or ``auto``: the first of them that recognises the path.
 
     Raises:
@@ -41,7 +43,11 @@ def open_dataset(
         if format in (AUTO, name):
             recognises, opens = form.reader()
             if recognises(path):
-                return opens(path, topics)
+                recording = opens(path, topics)
+                most = None if topics is None else topics.keyframes
+                if most is not None and isinstance(recording, StoredRecording):
+                    return Keyframes(recording, most)
+                return recording
     if format != AUTO:
         form = FORMATS[format]
         msg = f"{path} is no {form.words}: it lacks {form.marks}; name another --format, or none"

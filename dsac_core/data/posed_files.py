@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dsac_core.data.frame import ALL, Frame
+from dsac_core.data.frame import ALL
 from dsac_core.data.register_depth import register_depth
+from dsac_core.data.stored_frame import StoredDepth, StoredFrame, StoredImage
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.camera import Camera
 
@@ -72,9 +73,17 @@ class PosedFiles:
         """How many frames the split has."""
         return len(self._of(split))
 
+    def poses(self, split: str) -> NDArray[np.float64]:
+        """world_T_cam of each frame [N x 4 x 4]; no image is read for it."""
+        return np.array([posed.world_T_cam for posed in self._of(split)])
+
+    def has_depth(self) -> bool:
+        """Whether any frame has it."""
+        return any(posed.depth is not None for files in self._splits.values() for posed in files)
+
     def frames(
         self, split: str, *, indices: set[int] | None = None, with_depth: bool = False
-    ) -> Iterator[Frame]:
+    ) -> Iterator[StoredFrame]:
         """See ``Dataset.frames``."""
         for index, posed in enumerate(self._of(split)):
             if indices is None or index in indices:
@@ -95,12 +104,12 @@ def image_size(file: Path) -> tuple[int, int]:
     Raises:
         DatasetError: It is not a readable image.
     """
-    height, width = _read_image(file).shape[:2]
+    height, width = read_image(file).shape[:2]
     return width, height
 
 
-def _read(posed: PosedFile, *, with_depth: bool) -> Frame:
-    image, camera = _read_image(posed.file), posed.camera
+def _read(posed: PosedFile, *, with_depth: bool) -> StoredFrame:
+    image, camera = read_image(posed.file), posed.camera
     height, width = image.shape[:2]
     if (width, height) != (camera.width, camera.height):
         msg = (
@@ -108,13 +117,24 @@ def _read(posed: PosedFile, *, with_depth: bool) -> Frame:
             f" {camera.width}x{camera.height}: calibrate for this size, or resize the images"
         )
         raise DatasetError(msg)
-    depth = None
+    depth, stored_depth = None, None
     if with_depth and posed.depth is not None:
-        depth = _read_depth(posed.depth, camera)
-    return Frame(posed.name, posed.stamp, image, camera, posed.world_T_cam, depth)
+        depth = read_depth(posed.depth, camera)
+        if posed.depth.camera is None:
+            stored_depth = StoredDepth(posed.depth.file, posed.depth.unit)
+    return StoredFrame(
+        *(posed.name, posed.stamp, image, camera, posed.world_T_cam, depth),
+        stored=StoredImage(posed.file.suffix, posed.file),
+        stored_depth=stored_depth,
+    )
 
 
-def _read_image(file: Path) -> NDArray[np.uint8]:
+def read_image(file: Path) -> NDArray[np.uint8]:
+    """RGB pixels [H x W x 3], as they are stored, whatever orientation EXIF asks for.
+
+    Raises:
+        DatasetError: It is not a readable image.
+    """
     image = cv2.imread(str(file), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         state = "is not a readable image" if file.is_file() else "is missing"
@@ -123,7 +143,12 @@ def _read_image(file: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def _read_depth(depth: DepthFile, image_camera: Camera) -> NDArray[np.float32]:
+def read_depth(depth: DepthFile, image_camera: Camera) -> NDArray[np.float32]:
+    """Depth [H x W] in metres, registered to the image; 0 is none.
+
+    Raises:
+        DatasetError: It is not a readable image of depth.
+    """
     values = cv2.imread(str(depth.file), cv2.IMREAD_UNCHANGED)
     if values is None and not depth.file.is_file():
         msg = f"{depth.file} is missing: restore it, or remove it from the list of depth images"

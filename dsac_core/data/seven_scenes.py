@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dsac_core.data.frame import Frame
 from dsac_core.data.pose_matrix import pose_matrix, read_pose_text
 from dsac_core.data.register_depth import register_depth
+from dsac_core.data.stored_frame import StoredFrame, StoredImage
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import invert
@@ -81,9 +81,18 @@ class SevenScenes:
         """How many frames the split has."""
         return len(self._of(split))
 
+    def poses(self, split: str) -> NDArray[np.float64]:
+        """world_T_cam of each frame [N x 4 x 4]; no image is read for it."""
+        return np.array([_pose_of(colour_file) for colour_file in self._of(split)])
+
+    def has_depth(self) -> bool:
+        """Whether images of depth lie beside those of colour."""
+        files = (file for split in self._frames.values() for file in split)
+        return any(_sibling(file, "depth.png").is_file() for file in files)
+
     def frames(
         self, split: str, *, indices: set[int] | None = None, with_depth: bool = False
-    ) -> Iterator[Frame]:
+    ) -> Iterator[StoredFrame]:
         """See ``Dataset.frames``."""
         for index, colour_file in enumerate(self._of(split)):
             if indices is None or index in indices:
@@ -123,7 +132,12 @@ def _sibling(colour_file: Path, ending: str) -> Path:
     return colour_file.with_name(f"{colour_file.name.split('.')[0]}.{ending}")
 
 
-def _read_frame(colour_file: Path, *, with_depth: bool) -> Frame:
+def _pose_of(colour_file: Path) -> NDArray[np.float64]:
+    pose_file = _sibling(colour_file, "pose.txt")
+    return pose_matrix(read_pose_text(pose_file), pose_file) @ invert(COLOUR_T_DEPTH)
+
+
+def _read_frame(colour_file: Path, *, with_depth: bool) -> StoredFrame:
     image = cv2.imread(str(colour_file), cv2.IMREAD_COLOR)
     if image is None:
         msg = f"{colour_file} is not a readable image: replace or remove it"
@@ -132,15 +146,15 @@ def _read_frame(colour_file: Path, *, with_depth: bool) -> Frame:
     if (width, height) != (COLOUR_CAMERA.width, COLOUR_CAMERA.height):
         msg = f"{colour_file} is {width}x{height}, but 7-Scenes images are 640x480"
         raise DatasetError(msg)
-    pose_file = _sibling(colour_file, "pose.txt")
     sequence, name = colour_file.parent.name, colour_file.name.split(".")[0]
-    return Frame(
+    return StoredFrame(
         name=f"{sequence}/{name}",
         stamp=int(name.split("-")[1]) / FRAME_RATE,
         image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8),
         camera=COLOUR_CAMERA,
-        world_T_cam=pose_matrix(read_pose_text(pose_file), pose_file) @ invert(COLOUR_T_DEPTH),
+        world_T_cam=_pose_of(colour_file),
         depth=_read_depth(_sibling(colour_file, "depth.png")) if with_depth else None,
+        stored=StoredImage(colour_file.suffix, colour_file),
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``--landmarks`` and ``--regression``: what they mean together, and what they cannot."""
+"""Options that several commands share: what they mean together, and what they cannot."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
-from dsac_core.cli.arguments import add_source_arguments, sources_from_arguments
+from dsac_core.cli import evaluate, train
+from dsac_core.cli.arguments import (
+    add_source_arguments,
+    sources_from_arguments,
+    topics_from_arguments,
+)
 from dsac_core.cli.main import main
+from dsac_core.data.bag_topics import BagTopics
 from dsac_core.regression import Sources
 from dsac_core.scene.scene_map import SceneMap
 
@@ -87,3 +93,42 @@ def test_they_are_for_fast_maps(
     assert main(command) == 2
     (line,) = capfd.readouterr().err.strip().splitlines()
     assert line == f"error: {given[0]} is for fast maps, not for --method dsacstar"
+
+
+def topics(command: Any, *given: str) -> BagTopics:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    names = ["walk", "--scene", "lab"] if command is train else ["lab", "walk"]
+    return topics_from_arguments(parser.parse_args([*names, *given]))
+
+
+def test_keyframes_are_for_fast_maps_unless_asked_for() -> None:
+    assert topics(train).keyframes == 1000
+    assert topics(train, "--method", "dsacstar").keyframes is None
+    assert topics(evaluate).keyframes is None
+    for command in (train, evaluate):
+        assert topics(command, "--keyframes", "50").keyframes == 50
+        assert topics(command, "--keyframes", "0").keyframes is None
+
+
+def test_what_to_read_of_a_bag() -> None:
+    given = ["--image-topic", "/image", "--pose-topic", "/tf", "--world-frame", "map"]
+    assert topics(evaluate, *given) == BagTopics(image="/image", pose="/tf", world_frame="map")
+    file = str(Path("slam.tum").resolve())  # a record of it outlives the folder we are in
+    given = ["--poses", "slam.tum", "--pose-frame", "base_link"]
+    assert topics(evaluate, *given) == BagTopics(poses=file, pose_frame="base_link")
+
+
+def test_two_sources_of_poses_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--poses", "slam.tum", "--pose-topic", "/odom"]
+    assert main(["train", str(tmp_path), "--scene", "lab", *given]) == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert "--poses and --pose-topic name two sources of poses: choose one" in line
+
+
+def test_a_negative_number_of_keyframes(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        topics(train, "--keyframes", "-1")
+    assert "must not be negative, got -1" in capfd.readouterr().err

@@ -135,7 +135,8 @@ def test_a_map_says_what_it_was_made_from(
     assert "mapping lab, from first + second (20 images), in " in said
     assert " on 1 thread" in said
     (first, second) = record(out)["recordings"]
-    assert first == {"path": str(walks[0]), "split": "train", "topics": {}, "images": 10}
+    topics = {"keyframes": 1000}
+    assert first == {"path": str(walks[0]), "split": "train", "topics": topics, "images": 10}
     assert second["path"] == str(walks[1])
     assert record(out)["images"] == 18
     assert record(out)["held_out_frames"] == 2
@@ -384,7 +385,7 @@ def evaluated(out: Path, walk: Path, *more: str) -> float:
     """Share of the frames within 5 cm and 5 degrees."""
     figures = out.parent / "figures.json"
     assert main(["evaluate", str(out), str(walk), "--json", str(figures), *more]) == 0
-    return float(json.loads(figures.read_text())["recall"]["5cm_5deg"])
+    return float(json.loads(figures.read_text())["summary"]["recall"]["5cm_5deg"])
 
 
 @pytest.mark.parametrize("option", [["--landmarks", "only"], ["--regression", "off"]])

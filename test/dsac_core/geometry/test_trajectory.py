@@ -42,3 +42,21 @@ def test_the_longest_gap_can_be_chosen() -> None:
     samples = [(0, pose(0, 0)), (100 * MS, pose(1, 0))]
     assert Trajectory(samples, max_gap=100 * MS).at(50 * MS) is not None
     assert Trajectory(samples, max_gap=100 * MS - 1).at(50 * MS) is None
+
+
+def test_a_longer_gap_at_rest() -> None:
+    still = [(0, pose(1.0, 0.2)), (5 * MAX_GAP, pose(1.019, 0.2 + np.radians(0.9)))]
+    assert Trajectory(still).at(MAX_GAP) is None
+    assert Trajectory(still, max_still_gap=5 * MAX_GAP).at(MAX_GAP) is not None
+    assert Trajectory(still, max_still_gap=5 * MAX_GAP - 1).at(MAX_GAP) is None
+    for moved in (pose(1.021, 0.2), pose(1.0, 0.2 + np.radians(1.1))):
+        ends = [(0, pose(1.0, 0.2)), (5 * MAX_GAP, moved)]
+        assert Trajectory(ends, max_still_gap=5 * MAX_GAP).at(MAX_GAP) is None
+
+
+def test_the_same_poses_joined_over_more() -> None:
+    apart = Trajectory([(0, pose(0, 0)), (2 * MAX_GAP, pose(1, 0))])
+    assert apart.at(MAX_GAP) is None
+    middle = apart.with_max_gap(2 * MAX_GAP).at(MAX_GAP)
+    assert middle is not None
+    assert middle[0, 3] == pytest.approx(0.5)
