@@ -8,14 +8,32 @@ import os
 import sys
 
 from dsac_core import __version__
-from dsac_core.cli import evaluate, export, info, office, train
+from dsac_core.cli import (
+    align,
+    check,
+    compare,
+    convert,
+    evaluate,
+    export,
+    info,
+    localize,
+    office,
+    train,
+    view,
+)
 from dsac_core.errors import DsacError
 
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
+    "localize": localize,
+    "convert": convert,
     "info": info,
+    "check": check,
+    "align": align,
     "export": export,
+    "view": view,
     "office": office,
 }
 USAGE_ERROR = 2

@@ -143,9 +143,10 @@ def test_evaluate_writes_json_and_tum(
     command = ["evaluate", "lab", seven_scenes.path, "--json", figures, "--tum", track]
     assert main([str(part) for part in command]) == 0
     content = json.loads(figures.read_text())
-    assert (content["frames"], content["localized"]) == (1, 0)
-    assert content["recall"]["5cm_5deg"] == 0.0
-    assert content["median_translation_cm"] is None
+    summary = content["summary"]
+    assert (summary["frames"], summary["localized"]) == (1, 0)
+    assert summary["recall"]["5cm_5deg"] == 0.0
+    assert summary["median_translation_cm"] is None
     assert track.read_text() == ""
     assert "recall 5 cm / 5 deg" in capfd.readouterr().out
 

@@ -251,7 +251,9 @@ def test_what_confidence_floors_and_weight_cannot_be(change: dict[str, float]) -
 
 
 def test_what_was_learned_comes_back(scene_map: SceneMap, tmp_path: Path) -> None:
-    learned = Calibration(0.05, 0.07, 45.0, 0.01, 0.005, Confidence(1.5, 1.0, 0.8, 2.2), 0.6, 7.5, 1.4)
+    learned = Calibration(
+        0.05, 0.07, 45.0, 0.01, 0.005, Confidence(1.5, 1.0, 0.8, 2.2), 0.6, 7.5, 1.4
+    )
     replace(scene_map, calibration=learned).save(tmp_path / "lab")
     assert SceneMap.load(tmp_path / "lab").calibration == learned
 
