@@ -4,7 +4,7 @@
 A fix that fits the last accepted one, carried forward by odometry, passes a chi-square test. One
 that does not is a jump: a wrong fix, or a robot that was carried away. Wrong fixes seldom agree
 with each other, so a jump is believed once several fixes in a row agree. The same holds for the
-first fix of all.
+first fix of all, unless somebody said where the body is: what agrees with that is believed at once.
 """
 
 from __future__ import annotations
@@ -90,12 +90,37 @@ class Gate:
         """No fix yet."""
         self._run: list[Fix] = []
         self._last: Fix | None = None
+        self._said: Fix | None = None
         self.limits = limits  # may be replaced at any time
 
     def reset(self) -> None:
         """Forget every fix, as when lost: the next pose needs agreeing fixes again."""
-        self._last = None
+        self._last = self._said = None
         self._run = []
+
+    def suggest(self, said: Fix) -> None:
+        """Start over from what somebody says: the next fix that agrees with it is believed."""
+        self.reset()
+        self._said = said
+
+    def expected(self, stamp: float, odom_T_body: FloatArray | None) -> Fix | None:
+        """Where the body must be at ``stamp`` seconds, by the last fix, or else by what was said.
+
+        Its covariance grows with the way that odometry tells, or without one with time.
+        """
+        known = self._last or self._said
+        if known is None:
+            return None
+        map_T_body, covariance = self._carry(known, stamp, odom_T_body)
+        return Fix(stamp, map_T_body, covariance, odom_T_body)
+
+    def moved(self, odom_T_body: FloatArray) -> tuple[float, float] | None:
+        """Metres and radians since the last fix; None where that or its odometry is not known."""
+        if self._last is None or self._last.odom_T_body is None:
+            return None
+        motion = invert(self._last.odom_T_body) @ odom_T_body
+        turn = Rotation.from_matrix(motion[:3, :3]).magnitude()
+        return float(np.linalg.norm(motion[:3, 3])), float(turn)
 
     def check(self, fix: Fix) -> GateVerdict:
         """Judge a fix and remember it."""
@@ -103,6 +128,10 @@ class Gate:
             distance = self.squared_distance(self._last, fix)
             if distance <= self.limits.threshold:
                 return self._accept(fix, "agrees with the last fix")
+        elif self._said is not None:
+            distance = self.squared_distance(self._said, fix)
+            if distance <= self.limits.threshold:
+                return self._accept(fix, "agrees with the pose that was set")
         agrees = bool(self._run) and self._agree(self._run[-1], fix)
         self._run = [*self._run, fix] if agrees else [fix]
         needed = self.limits.initial_fixes if self._last is None else self.limits.jump_fixes
@@ -112,7 +141,8 @@ class Gate:
             return self._accept(fix, f"{what}, confirmed by {count} agreeing fixes")
         waiting = f"{count} of {needed} agreeing fixes"
         if self._last is None:
-            return GateVerdict(accepted=False, reason=f"waits for {waiting}")
+            against = ", disagrees with the pose that was set" if self._said is not None else ""
+            return GateVerdict(accepted=False, reason=f"waits for {waiting}{against}")
         metres = float(np.linalg.norm(fix.map_T_body[:3, 3] - self._last.map_T_body[:3, 3]))
         against = "odometry" if fix.odom_T_body is not None else "the last fix"
         reason = (
@@ -123,7 +153,7 @@ class Gate:
 
     def squared_distance(self, before: Fix, fix: Fix) -> float:
         """Mahalanobis distance squared of ``fix`` from ``before`` carried forward; 6 on average."""
-        predicted, spread = self._carry(before, fix)
+        predicted, spread = self._carry(before, fix.stamp, fix.odom_T_body)
         innovation = np.empty(6)
         innovation[:3] = fix.map_T_body[:3, 3] - predicted[:3, 3]
         turn = Rotation.from_matrix(fix.map_T_body[:3, :3] @ predicted[:3, :3].T)
@@ -139,18 +169,20 @@ class Gate:
         )
 
     def _accept(self, fix: Fix, reason: str) -> GateVerdict:
-        self._last = fix
+        self._last, self._said = fix, None
         self._run = []
         return GateVerdict(accepted=True, reason=reason)
 
-    def _carry(self, before: Fix, fix: Fix) -> tuple[FloatArray, FloatArray]:
-        """Where ``before`` would be at the time of ``fix``, and how uncertain that is."""
+    def _carry(
+        self, before: Fix, stamp: float, odom_T_body: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Where ``before`` would be at another time, and how uncertain that is."""
         limits = self.limits
-        if before.odom_T_body is None or fix.odom_T_body is None:
-            seconds = abs(fix.stamp - before.stamp)
+        if before.odom_T_body is None or odom_T_body is None:
+            seconds = abs(stamp - before.stamp)
             metres, radians = limits.speed * seconds, limits.turn_rate * seconds
             return before.map_T_body, before.covariance + _diagonal(metres, radians)
-        motion = invert(before.odom_T_body) @ fix.odom_T_body
+        motion = invert(before.odom_T_body) @ odom_T_body
         metres = limits.odometry_translation * float(np.linalg.norm(motion[:3, 3]))
         turned = float(Rotation.from_matrix(motion[:3, :3]).magnitude())
         radians = limits.odometry_rotation * turned

@@ -12,13 +12,14 @@ from tf2_ros import TransformBroadcaster
 from dsac_ros.frames import OdometryCorrection
 from dsac_ros.messages import pose_message, status_message, transform_message
 from dsac_ros.msg import RelocalizationStatus
+from dsac_ros.qos import overridable
 from dsac_ros.state import State
 
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
+    from dsac_ros.image_records import Outcome
     from dsac_ros.parameters import Settings
-    from dsac_ros.pipeline import Outcome
 
 QUEUE = 10
 
@@ -29,20 +30,19 @@ class Outputs:
     Args:
         node: Owns the publishers.
         settings: The node's parameters; may be replaced at any time.
-        scene: Name of the scene map.
         map_frame: Frame of the poses.
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, scene: str, map_frame: str) -> None:
+    def __init__(self, node: LifecycleNode, settings: Settings, map_frame: str) -> None:
         """Create the publishers."""
         self.settings = settings
         self._node = node
-        self._scene = scene
         self._map_frame = map_frame
         self._correction = OdometryCorrection()
         self._sending = threading.Lock()
-        self._pose = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "~/pose", QUEUE)
-        self._status = node.create_lifecycle_publisher(RelocalizationStatus, "~/status", QUEUE)
+        create = node.create_lifecycle_publisher
+        self._pose = create(PoseWithCovarianceStamped, "~/pose", QUEUE, **overridable())
+        self._status = create(RelocalizationStatus, "~/status", QUEUE, **overridable())
         self._broadcaster = TransformBroadcaster(node)
 
     def publish(self, outcome: Outcome, arrival: int) -> None:
@@ -68,12 +68,12 @@ class Outputs:
             )
 
     def publish_status(
-        self, outcome: Outcome, *, latency: float, received: int, dropped: int
+        self, outcome: Outcome, *, scene: str, latency: float, received: int, dropped: int
     ) -> None:
-        """Say what became of an image."""
+        """Say what became of an image, in the scene of that name."""
         self._status.publish(
             status_message(
-                outcome, scene=self._scene, latency=latency, received=received, dropped=dropped
+                outcome, scene=scene, latency=latency, received=received, dropped=dropped
             )
         )
 

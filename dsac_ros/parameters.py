@@ -17,9 +17,11 @@ from dsac_ros.gate import GateLimits
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[str, ...]
 
 TF_MODES = ("auto", "map_to_odom", "map_to_base", "none")
+MODES = ("continuous", "once")
+DEPTH_TRANSPORTS = ("raw", "compressedDepth")
 IMAGE_TRANSPORTS = ("raw", "compressed")
 IMAGE_GEOMETRIES = ("auto", "raw", "rectified")
 
@@ -47,7 +49,15 @@ class Settings:
     """All parameters of the node, checked."""
 
     scene: str = setting(
-        "", "Scene map: a path, or a name in $DSAC_SCENES or ~/.ros/dsac/scenes", fixed=True
+        "",
+        "Scene map: a path, or a name in $DSAC_SCENES or ~/.ros/dsac/scenes; several with commas;"
+        " auto: all that have a name there",
+        fixed=True,
+    )
+    scenes_per_image: int = setting(
+        4,
+        "Of several scenes, try at most so many on one image; the rest take turns",
+        between=(2, 100),
     )
     device: str = setting(
         "auto", "Where the network runs: cpu, cuda, cuda:<n>, or auto", fixed=True
@@ -65,6 +75,12 @@ class Settings:
     image_topic: str = setting(
         "image", "Topic of the images; relative to the namespace", fixed=True
     )
+    cameras: tuple[str, ...] = setting(
+        (),
+        "Names of several cameras on the robot, which the topics of each begin with:"
+        " <camera>/<image_topic>; empty: one camera",
+        fixed=True,
+    )
     camera_info_topic: str = setting(
         "", "Topic of their calibration; empty: camera_info beside the images", fixed=True
     )
@@ -80,6 +96,28 @@ class Settings:
         " auto: rectified where the last part of the topic begins with image_rect",
         choices=IMAGE_GEOMETRIES,
         fixed=True,
+    )
+
+    rgbd: bool = setting(False, "Use depth, with scene maps that were made with it", fixed=True)
+    depth_topic: str = setting(
+        "depth", "Topic of the depth, registered to the images; 16UC1 or 32FC1", fixed=True
+    )
+    depth_transport: str = setting(
+        "raw",
+        "raw: Image on depth_topic; compressedDepth: CompressedImage on"
+        " <depth_topic>/compressedDepth",
+        choices=DEPTH_TRANSPORTS,
+        fixed=True,
+    )
+    depth_slop: float = setting(
+        0.02,
+        "s between the stamps of an image and of the depth that goes with it",
+        between=(0.0, 1.0),
+    )
+    depth_timeout: float = setting(
+        0.1,
+        "s to wait for the depth of an image; after that colour alone is used",
+        between=(0.0, 10.0),
     )
 
     map_frame_id: str = setting(
@@ -112,6 +150,27 @@ class Settings:
     )
     transform_timeout: float = setting(
         0.2, "s to wait for a transform at the stamp of the image", between=(0.0, 10.0)
+    )
+
+    mode: str = setting(
+        "continuous",
+        "continuous: every image; once: until the first fix, and again when triggered",
+        choices=MODES,
+    )
+    max_rate: float = setting(
+        0.0,
+        "Hz; while LOCALIZED no more images than this are looked at; 0: all",
+        between=(0.0, 1000.0),
+    )
+    min_translation: float = setting(
+        0.0,
+        "m; while LOCALIZED an image is looked at only if odometry moved so far since the last"
+        " fix, or turned by min_rotation; 0 and 0: always",
+        between=(0.0, 100.0),
+    )
+    min_rotation: float = setting(0.0, "rad; see min_translation", between=(0.0, 3.2))
+    use_prior: bool = setting(
+        True, "Let the last fix, carried forward by odometry, shorten the search"
     )
 
     lost_after: float = setting(
@@ -166,10 +225,23 @@ class Settings:
         if self.tf_mode == "map_to_base" and not self.base_frame_id:
             msg = "tf_mode map_to_base needs base_frame_id: name the frame to place in the map"
             raise ConfigError(msg)
+        if self.cameras and not self.base_frame_id:
+            msg = (
+                "several cameras need base_frame_id: name the frame of the robot that carries them"
+            )
+            raise ConfigError(msg)
+        if len(set(self.cameras)) < len(self.cameras) or "" in self.cameras:
+            msg = f"cameras must be different names, got {', '.join(map(repr, self.cameras))}"
+            raise ConfigError(msg)
         frames = [f for f in (self.map_frame_id, self.odom_frame_id, self.base_frame_id) if f]
         if len(set(frames)) < len(frames):
             msg = f"map, odom and base must be different frames, got {', '.join(frames)}"
             raise ConfigError(msg)
+
+    @property
+    def still_counts(self) -> bool:
+        """Whether images of a robot that has not moved are left out."""
+        return self.min_translation > 0 or self.min_rotation > 0
 
     @property
     def resolved_tf_mode(self) -> str:
@@ -230,7 +302,9 @@ def _check(row: Row, value: Value) -> None:
     if row.choices and value not in row.choices:
         msg = f"parameter {row.name} must be one of {', '.join(row.choices)}, got {value!r}"
         raise ConfigError(msg)
-    if row.between is not None and not row.between[0] <= float(value) <= row.between[1]:
-        low, high = row.between
+    if row.between is None:
+        return
+    low, high = row.between
+    if not (isinstance(value, (int, float)) and low <= value <= high):
         msg = f"parameter {row.name} must lie between {low:g} and {high:g}, got {value!r}"
         raise ConfigError(msg)

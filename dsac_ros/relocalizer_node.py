@@ -7,9 +7,8 @@ publishes, a timer repeats map -> odom.
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import rclpy
@@ -17,51 +16,45 @@ from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from tf2_ros import Buffer, TransformListener
 
 from dsac_core.errors import DsacError
-from dsac_ros.inputs import Inputs
-from dsac_ros.outputs import Outputs
-from dsac_ros.pipeline import Outcome, Pipeline
 from dsac_ros.ros_init import ignore_signals, init_ros
 from dsac_ros.ros_parameters import NodeParameters
-from dsac_ros.scene_loading import load_scene
-from dsac_ros.state import State
-from dsac_ros.transforms import TfTransforms
-from dsac_ros.worker import Worker
+from dsac_ros.scene_loading import load_scenes
+from dsac_ros.services import Services
+from dsac_ros.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rclpy.lifecycle import LifecycleState
     from rclpy.time import TimeJump
 
-    from dsac_ros.inputs import Arrival
     from dsac_ros.parameters import Settings
-    from dsac_ros.scene_loading import LoadedScene
+    from dsac_ros.scene_change import Loader
 
 # Python lets a thread wait 5 ms for another one. The work on an image is a thousand short calls
 # into PyTorch, each of which hands over to the executor's thread and has to come back.
 THREAD_SWITCH_INTERVAL = 0.0002  # s
-STOP_TIMEOUT = 2.0  # s that the work on one image may take to end
 WAKE_PERIOD = 0.2  # s between looks for a signal
+_LAST_SPINS = 200  # of the executor; several for each call that waits
 
 
 class RelocalizerNode(LifecycleNode):
     """Camera images in, the robot's pose in the map out.
 
     Args:
-        load: Opens the scene that the settings name.
+        load: Opens the scenes that the settings name.
 
     Raises:
         ConfigError: A parameter has a value that cannot work.
     """
 
-    def __init__(self, load: Callable[[Settings], LoadedScene] = load_scene) -> None:
+    def __init__(self, load: Loader = load_scenes) -> None:
         """Declare the parameters; everything else waits for ``configure``."""
         super().__init__("relocalizer")
         self._load = load
-        self._session: _Session | None = None
+        self._session: Session | None = None
         self._settings_table = NodeParameters(self, self._on_settings)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(
@@ -69,6 +62,7 @@ class RelocalizerNode(LifecycleNode):
             ),
             post_callback=self._on_clock_jump,
         )
+        self._offered = Services(self, lambda: self._session)
 
     @property
     def autostart(self) -> bool:
@@ -84,7 +78,7 @@ class RelocalizerNode(LifecycleNode):
         """Open the scene and subscribe; where that cannot work, log why and fail."""
         settings = self._settings_table.settings
         try:
-            self._session = _Session(self, settings, self._load(settings))
+            self._session = Session(self, settings, self._load)
         except DsacError as error:
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
@@ -120,114 +114,30 @@ class RelocalizerNode(LifecycleNode):
             session.deactivate()
             session.close()
 
+    def send_answers(self) -> None:
+        """Send what closing answered to those who wait; for the end, when nobody spins any more."""
+        for _ in range(_LAST_SPINS):
+            if self.executor is None or not self._offered.awaited:
+                break
+            # An interrupted executor may fail in any way, and an answer is a courtesy then.
+            with contextlib.suppress(Exception):
+                self.executor.spin_once(timeout_sec=0.0)
+
     def _on_settings(self, settings: Settings) -> None:
         if self._session is not None:
             self._session.apply(settings)
 
     def _on_clock_jump(self, _jump: TimeJump) -> None:
         if self._session is not None:
-            self._session.reset()
+            self._session.reset("the clock jumped")
 
 
-class _Session:
-    """Everything that exists between ``configure`` and ``cleanup``."""
-
-    def __init__(self, node: RelocalizerNode, settings: Settings, scene: LoadedScene) -> None:
-        self._node = node
-        self._settings = settings
-        self._worker: Worker[Arrival] | None = None
-        self._announced = State.SEARCHING
-        self._announcing = threading.Lock()
-        map_frame = settings.map_frame_id or scene.frame_id
-        self._buffer = Buffer(node=node)
-        self._listener = TransformListener(self._buffer, node, spin_thread=False)
-        self._transforms = TfTransforms(self._buffer, settings.transform_timeout)
-        self._pipeline = Pipeline(scene.relocalize, self._transforms, settings)
-        self._inputs = Inputs(node, settings, self.reset)
-        self._outputs = Outputs(node, settings, scene.name, map_frame)
-        self._timer = node.create_timer(1.0 / settings.tf_rate, self._on_timer)
-        self._pipeline.state.pause()
-        node.get_logger().info(
-            f"scene '{scene.name}' in frame '{map_frame}'; images from {self._inputs.image_topic},"
-            f" calibration from {self._inputs.info_topic}; TF {settings.resolved_tf_mode};"
-            f" parameters: {settings.summary()}"
-        )
-
-    def activate(self) -> None:
-        mailbox = self._inputs.open()
-        self._pipeline.state.resume()
-        self._worker = Worker(mailbox, self._work, self._on_error)
-        self._worker.start()
-
-    def deactivate(self) -> None:
-        self._pipeline.state.pause()
-        self._outputs.follow(State.PAUSED)
-        worker, self._worker = self._worker, None
-        if worker is not None and not worker.stop(STOP_TIMEOUT):
-            self._node.get_logger().error("the work on an image does not end; going on without it")
-        self._inputs.shut()
-
-    def close(self) -> None:
-        self._node.destroy_timer(self._timer)
-        self._inputs.close()
-        self._outputs.close()
-        self._listener.unregister()
-
-    def apply(self, settings: Settings) -> None:
-        self._settings = settings
-        self._transforms.timeout = settings.transform_timeout
-        self._pipeline.apply(settings)
-        self._inputs.apply(settings)
-        self._outputs.settings = settings
-
-    def reset(self) -> None:
-        """Forget everything from before a jump of the clock."""
-        self._inputs.reset()
-        self._pipeline.state.reset()
-        self._outputs.follow(State.SEARCHING)
-        self._buffer.clear()
-        self._announce(self._pipeline.state.current, "the clock jumped")
-
-    def _work(self, arrival: Arrival) -> None:
-        outcome = self._pipeline.process(self._inputs.frame(arrival), arrival.arrival)
-        self._publish(outcome, arrival)
-
-    def _on_error(self, arrival: Arrival, error: Exception) -> None:
-        if not self._node.context.ok():
-            return  # the process is ending, and publishers with it
-        reason = f"internal error: {type(error).__name__}: {error}"
-        self._node.get_logger().error(reason, throttle_duration_sec=5.0)
-        frame_id = arrival.message.header.frame_id
-        state = self._pipeline.state.current
-        self._publish(Outcome(arrival.stamp, frame_id, state, False, reason), arrival)
-
-    def _publish(self, outcome: Outcome, arrival: Arrival) -> None:
-        self._outputs.publish(outcome, arrival.arrival)
-        self._outputs.publish_status(
-            outcome,
-            latency=time.monotonic() - arrival.steady,
-            received=self._inputs.received,
-            dropped=self._inputs.dropped,
-        )
-        self._announce(outcome.state, outcome.reason)
-
-    def _on_timer(self) -> None:
-        now = self._node.get_clock().now().nanoseconds / 1e9
-        state = self._pipeline.state.tick(now)
-        self._outputs.follow(state)
-        self._outputs.rebroadcast()
-        if state is State.LOST:
-            self._announce(state, f"no accepted fix for {self._settings.lost_after:g} s")
-
-    def _announce(self, state: State, reason: str) -> None:
-        with self._announcing:
-            before, self._announced = self._announced, state
-        if state is not before:
-            self._node.get_logger().info(f"{before.name} -> {state.name}: {reason}")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, load: Loader = load_scenes) -> int:
     """Run the node until it is interrupted.
+
+    Args:
+        argv: The command line, with the name of the program.
+        load: Opens the scenes that the settings name.
 
     Returns:
         0 after SIGINT or SIGTERM, 2 where it cannot be configured (the log says why).
@@ -236,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
     try:
         init_ros(sys.argv if argv is None else argv)
-        node = RelocalizerNode()
+        node = RelocalizerNode(load)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         if node.autostart and not node.start():
@@ -253,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ignore_signals()
         if node is not None:
             node.close()
+            node.send_answers()
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

@@ -12,6 +12,7 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.parameter import Parameter
 
 from dsac_core.errors import ConfigError
 from dsac_ros.parameters import Settings, table
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rclpy.node import Node
-    from rclpy.parameter import Parameter
 
     from dsac_ros.parameters import Row
 
@@ -80,6 +80,10 @@ def _declare(node: Node, row: Row) -> Any:
                 IntegerRange(from_value=int(low), to_value=int(high), step=1)
             ]
     try:
+        if isinstance(row.default, tuple):
+            # Of an empty list rclpy cannot tell the type.
+            declared = node.declare_parameter(row.name, Parameter.Type.STRING_ARRAY, descriptor)
+            return tuple(declared.value or ())
         return node.declare_parameter(row.name, row.default, descriptor).value
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         kind = type(row.default).__name__

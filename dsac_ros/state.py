@@ -60,6 +60,13 @@ class LocalizationState:
             self._refused = 0
             return True
 
+    def hold(self, now: float) -> None:
+        """The last fix holds still, as where the robot has not moved since."""
+        with self._lock:
+            if self._state is State.LOCALIZED:
+                self._accepted_at = now
+                self._refused = 0
+
     def refuse(self, now: float) -> None:
         """An image gave no accepted fix."""
         with self._lock:

@@ -10,7 +10,7 @@ from rclpy.time import Time
 from tf2_ros import TransformException
 
 from dsac_core.geometry.pose import from_quaternion
-from dsac_ros.pipeline import TransformError
+from dsac_ros.image_records import TransformError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class TfTransforms:
-    """Looks up in a tf2 buffer that another thread fills. Only for the worker's thread: it waits.
+    """Looks up in a tf2 buffer that another thread fills.
+
+    Where a lookup may wait, it is for the worker's thread only.
 
     Args:
         buffer: Filled by a TransformListener.
@@ -31,15 +33,18 @@ class TfTransforms:
         self._buffer = buffer
         self.timeout = timeout
 
-    def lookup(self, target: str, source: str, stamp: int) -> NDArray[np.float64]:
+    def lookup(
+        self, target: str, source: str, stamp: int, *, wait: bool = True
+    ) -> NDArray[np.float64]:
         """target_T_source [4 x 4] at ``stamp`` nanoseconds.
 
         Raises:
-            TransformError: It was not known within the timeout.
+            TransformError: It was not known within the timeout, or without ``wait`` at once.
         """
+        timeout = self.timeout if wait else 0.0
         try:
             found = self._buffer.lookup_transform(
-                target, source, Time(nanoseconds=stamp), Duration(seconds=self.timeout)
+                target, source, Time(nanoseconds=stamp), Duration(seconds=timeout)
             )
         except TransformException as error:
             # tf2 may explain itself over several lines.

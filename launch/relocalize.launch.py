@@ -16,7 +16,13 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 # Arguments that are parameters of the node: name here, name there, description, choices.
 PARAMETERS = (
-    ("scene", "scene", "Scene map: a name in $DSAC_SCENES or ~/.ros/dsac/scenes, or a path", None),
+    (
+        "scene",
+        "scene",
+        "Scene map: a name in $DSAC_SCENES or ~/.ros/dsac/scenes, or a path; several with commas;"
+        " auto: all that have a name",
+        None,
+    ),
     ("image_topic", "image_topic", "Topic of the images", None),
     (
         "camera_info_topic",
@@ -25,6 +31,9 @@ PARAMETERS = (
         None,
     ),
     ("image_transport", "image_transport", "How images come", ("raw", "compressed")),
+    ("depth_topic", "depth_topic", "Topic of the depth, registered to the images", None),
+    ("depth_transport", "depth_transport", "How depth comes", ("raw", "compressedDepth")),
+    ("mode", "mode", "Every image, or until the first fix", ("continuous", "once")),
     ("map_frame", "map_frame_id", "Frame of the poses (default: the one of the scene map)", None),
     ("odom_frame", "odom_frame_id", "Frame of the odometry; without it there is no odometry", None),
     ("base_frame", "base_frame_id", "Frame whose pose is published (default: the camera)", None),
@@ -53,6 +62,12 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments,
+            declare(
+                "rgbd",
+                default_value="",
+                choices=("", *BOOLEAN),
+                description="Use depth, with scene maps made with it. Empty: as the files say",
+            ),
             declare("params_file", default_value="", description="A parameter file of your own"),
             declare("namespace", default_value="", description="Namespace of the node, per robot"),
             declare(
@@ -105,6 +120,8 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         for name, parameter, _, _ in PARAMETERS
         if given(name)
     }
+    if given("rgbd"):
+        overrides["rgbd"] = given("rgbd") == "true"
     overrides["use_sim_time"] = use_sim_time
     overrides["autostart"] = given("autostart") == "true"
     nodes: list[LaunchDescriptionEntity] = [

@@ -21,14 +21,26 @@ ALLOWED = {
     "solvers": {"geometry"},
     "ransac": {"solvers", "geometry", "errors"},
     "networks": {"geometry", "errors"},
+    "alignment": {"solvers", "errors"},
     "data": {"geometry", "errors"},
     "landmarks": {"networks"},
     "scene": {"landmarks", "networks", "geometry", "files", "errors"},
     "regression": {"scene", "landmarks", "networks", "ransac", "geometry", "errors"},
     "relocalizer": {"regression", "scene", "landmarks", "networks", "ransac", "geometry", "errors"},
+    "cloud": {
+        "relocalizer",
+        "regression",
+        "scene",
+        "data",
+        "geometry",
+        "files",
+        "progress",
+        "errors",
+    },
     "evaluation": {"relocalizer", "scene", "data", "geometry", "files", "progress", "errors"},
     "synthetic": {"", "data", "geometry", "files", "progress", "errors"},
 }
+ALLOWED["checks"] = {"data", "landmarks", "networks", "geometry", "progress", "errors"}
 ALLOWED["training"] = ALLOWED["evaluation"] | {
     "landmarks",
     "regression",
@@ -59,8 +71,11 @@ ROS = {
 }  # fmt: skip
 # Logic in plain classes: these must work, and be tested, without ROS.
 PLAIN_NODE_MODULES = {
-    "bag", "camera_info", "frames", "gate", "mailbox", "parameters", "pipeline", "replay_picture",
-    "replay_records", "replay_report", "scene_loading", "stamps", "state", "worker",
+    "bag", "camera_diagnostics", "camera_info", "debug_image", "depth_buffer", "diagnostics",
+    "frames", "gate", "image_records", "mailbox", "parameters", "pipeline", "pose_memory",
+    "replay_picture", "replay_records", "replay_report", "reprojection", "requests", "rolling",
+    "saved_pose", "scene_change", "scene_loading", "scene_points", "scene_set", "stamps", "state",
+    "worker",
 }  # fmt: skip
 
 

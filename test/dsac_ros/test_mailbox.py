@@ -68,3 +68,24 @@ def test_nothing_is_lost_between_a_fast_and_a_slow_thread() -> None:
     taker.join(5.0)
     assert taken == sorted(set(taken))
     assert len(taken) + mailbox.dropped == mailbox.received == 2000
+
+
+def test_cameras_have_a_slot_each_and_take_turns() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    mailbox.put("left 1", "left")
+    mailbox.put("left 2", "left")
+    mailbox.put("right 1", "right")
+    assert mailbox.take() == "left 2"
+    mailbox.put("left 3", "left")
+    assert mailbox.take() == "right 1"
+    assert mailbox.take() == "left 3"
+    assert (mailbox.received, mailbox.dropped) == (4, 1)
+
+
+def test_the_slot_that_waited_longest_comes_first() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    for turn in range(6):
+        for slot in "abc":
+            mailbox.put(turn, slot)
+        mailbox.take()
+    assert sorted(mailbox._turns.values()) == [4, 5, 6]

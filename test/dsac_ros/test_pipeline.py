@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dsac_core.errors import CameraError
+from dsac_core.errors import CameraError, DsacError
 from dsac_core.geometry.camera import Camera
 from dsac_core.geometry.pose import invert
+from dsac_ros.image_records import Frame, SetPose, TransformError
 from dsac_ros.parameters import Settings
-from dsac_ros.pipeline import Frame, Pipeline, TransformError
+from dsac_ros.pipeline import Pipeline
 from dsac_ros.state import State
 
 S = 1_000_000_000
@@ -43,8 +44,9 @@ class Tf:
     known: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     asked: list[tuple[str, str, int]] = field(default_factory=list)
 
-    def lookup(self, target: str, source: str, stamp: int) -> np.ndarray:
-        self.asked.append((target, source, stamp))
+    def lookup(self, target: str, source: str, stamp: int, *, wait: bool = True) -> np.ndarray:
+        if wait:
+            self.asked.append((target, source, stamp))
         if (target, source) not in self.known:
             msg = f"no transform from {source} to {target}"
             raise TransformError(msg)
@@ -68,8 +70,19 @@ class Rig:
             self.relocalize, self.tf, Settings(gate_initial_fixes=1).changed(settings)
         )
         self.now = 100 * S
+        self.depths: list[np.ndarray | None] = []
+        self.priors: list[np.ndarray | None] = []
 
-    def relocalize(self, image: np.ndarray, camera: Camera) -> Answer:
+    def relocalize(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        depth: np.ndarray | None = None,
+        *,
+        prior: np.ndarray | None = None,
+    ) -> Answer:
+        self.depths.append(depth)
+        self.priors.append(prior)
         assert image.shape == (48, 64)
         assert camera is CAMERA
         if isinstance(self.answer, Exception):
@@ -196,3 +209,160 @@ def test_settings_change_while_running() -> None:
     rig.pipeline.apply(Settings(gate_initial_fixes=3, lost_after=2.0))
     assert [rig.feed().localized for _ in range(3)] == [False, False, True]
     assert rig.pipeline.state.lost_after == 2.0
+
+
+def odometry_at(rig: Rig, x: float) -> None:
+    rig.tf.known["odom", "base"] = pose(x, 0, 0)
+
+
+def robot(**settings: Any) -> Rig:
+    """A robot whose camera is on its base, at x = 7 of its odometry and x = 1 of the map."""
+    rig = Rig(
+        Tf({("base", "optical"): np.eye(4)}),
+        **{"base_frame_id": "base", "odom_frame_id": "odom", **settings},
+    )
+    rig.answer = Answer(world_T_cam=pose(1, 0, 0))
+    odometry_at(rig, 7.0)
+    return rig
+
+
+def test_the_last_fix_carried_by_odometry_is_the_prior() -> None:
+    rig = robot()
+    rig.tf.known["base", "optical"] = pose(0.2, 0, 1.5)
+    rig.answer = Answer(world_T_cam=pose(1, 0, 0) @ pose(0.2, 0, 1.5))
+    rig.feed()
+    odometry_at(rig, 7.5)
+    rig.feed()
+    assert rig.priors[0] is None
+    np.testing.assert_allclose(rig.priors[1], pose(1.5, 0, 0) @ pose(0.2, 0, 1.5), atol=1e-12)
+
+
+def test_no_prior_while_lost_or_if_unwanted() -> None:
+    rig = robot(use_prior=False)
+    rig.feed()
+    rig.feed()
+    assert rig.priors == [None, None]
+    rig = robot(lost_after=0.15)
+    rig.feed()
+    rig.answer = Answer(localized=False)
+    states = [rig.feed().state for _ in range(3)]
+    assert states[-1] is State.LOST
+    assert [prior is None for prior in rig.priors] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("frame", ["map", "", "plan"])
+def test_a_pose_that_is_set_is_a_prior_in_any_frame(frame: str) -> None:
+    """Carried forward by odometry; the first fix that agrees is believed at once."""
+    rig = robot(gate_initial_fixes=3)
+    rig.tf.known["map", "plan"] = pose(0, 0, np.pi / 2)
+    said = pose(0, -0.95, -np.pi / 2) if frame == "plan" else pose(0.95, 0, 0)
+    rig.pipeline.set_pose(SetPose(rig.now, frame, said, np.diag([0.1**2] * 6)))
+    outcome = rig.feed()
+    assert outcome.localized
+    assert "the pose that was set" in outcome.reason
+    np.testing.assert_allclose(rig.priors[0], pose(0.95, 0, 0), atol=1e-12)
+
+
+def test_a_pose_that_was_set_is_carried_by_odometry() -> None:
+    rig = robot(gate_initial_fixes=3)
+    rig.pipeline.set_pose(SetPose(rig.now, "map", pose(-2, 0, 0), np.diag([0.05**2] * 6)))
+    rig.answer = Answer(localized=False)
+    assert not rig.feed().localized
+    odometry_at(rig, 10.0)
+    rig.answer = Answer(world_T_cam=pose(1, 0, 0))
+    assert rig.feed().localized
+    np.testing.assert_allclose(rig.priors[1], pose(1, 0, 0), atol=1e-12)
+
+
+def test_a_pose_that_was_set_wrongly_delays_but_does_not_win() -> None:
+    rig = robot(gate_initial_fixes=2)
+    rig.pipeline.set_pose(SetPose(rig.now, "map", pose(9, 9, 0), np.diag([0.1**2] * 6)))
+    outcomes = [rig.feed() for _ in range(2)]
+    assert [outcome.localized for outcome in outcomes] == [False, True]
+    assert "disagrees with the pose that was set" in outcomes[0].reason
+
+
+def test_a_pose_in_an_unknown_frame_is_said_and_forgotten() -> None:
+    rig = robot()
+    rig.pipeline.set_pose(SetPose(rig.now, "moon", pose(9, 9, 0), np.eye(6)))
+    assert "moon" in rig.feed().reason
+    assert rig.feed().localized
+
+
+def test_setting_a_pose_ends_being_localized() -> None:
+    rig = robot()
+    rig.feed()
+    rig.pipeline.set_pose(SetPose(rig.now, "map", pose(9, 9, 0), np.diag([0.1**2] * 6)))
+    assert rig.pipeline.state.current is State.SEARCHING
+
+
+def test_a_rate_while_localized() -> None:
+    """Images come at 10 Hz, the rate is 3 Hz: each third or fourth one."""
+    rig = robot(max_rate=3.0)
+    skipped = [rig.feed().skipped for _ in range(13)]
+    assert skipped == [False, True, True] * 4 + [False]
+    rig.answer = Answer(localized=False)
+    rig.pipeline.state.reset()
+    assert not any(rig.feed().skipped for _ in range(5))
+
+
+def test_once_and_again_when_asked() -> None:
+    rig = robot(mode="once", lost_after=0.5)
+    outcomes = [rig.feed() for _ in range(12)]
+    assert [outcome.skipped for outcome in outcomes] == [False] + [True] * 11
+    assert outcomes[-1].state is State.LOCALIZED
+    assert len(rig.priors) == 1
+    rig.pipeline.ask()
+    assert [rig.feed().skipped for _ in range(3)] == [False, True, True]
+
+
+@pytest.mark.parametrize("limits", [(0.1, 0.0), (0.0, 0.1), (0.1, 0.1)])
+def test_a_robot_that_has_not_moved_needs_no_new_pose(limits: tuple[float, float]) -> None:
+    rig = robot(min_translation=limits[0], min_rotation=limits[1], lost_after=0.5)
+    skipped = []
+    for x, yaw in ((7.0, 0), (7.05, 0), (7.05, 0.06), (7.2, 0), (7.2, 0.2)):
+        rig.tf.known["odom", "base"] = pose(x, 0, yaw)
+        rig.answer = Answer(world_T_cam=pose(x - 6, 0, yaw))
+        skipped.append(rig.feed().skipped)
+    by_way, by_turn = limits[0] > 0, limits[1] > 0
+    assert skipped == [False, True, True, not by_way, not by_turn]
+    assert [rig.feed().state for _ in range(9)][-1] is State.LOCALIZED
+
+
+def test_without_odometry_every_image_counts() -> None:
+    rig = Rig(min_translation=0.1)
+    assert not any(rig.feed().skipped for _ in range(3))
+
+
+def test_depth_is_handed_on() -> None:
+    rig, depth = Rig(), np.ones((48, 64), np.float32)
+    assert rig.feed(depth=lambda: depth).localized
+    assert rig.depths == [depth]
+
+
+def test_without_depth_colour_is_used_and_that_is_said() -> None:
+    def fail() -> np.ndarray:
+        msg = "no image on /depth within 20 ms"
+        raise DsacError(msg)
+
+    rig = Rig()
+    outcome = rig.feed(depth=fail)
+    assert outcome.localized
+    assert "without depth: no image on /depth within 20 ms" in outcome.reason
+    assert rig.depths == [None]
+
+
+def test_between_fixes_the_covariance_grows_with_the_way() -> None:
+    rig = robot()
+    assert rig.pipeline.predicted(rig.now, "base") is None
+    rig.feed()
+    spreads = []
+    for x in (7.0, 8.0, 9.0):
+        odometry_at(rig, x)
+        fix = rig.pipeline.predicted(rig.now, "base")
+        assert fix is not None
+        np.testing.assert_allclose(fix.map_T_body, pose(x - 6, 0, 0), atol=1e-12)
+        spreads.append(fix.covariance[0, 0])
+    assert spreads[0] == pytest.approx(COVARIANCE[0, 0])
+    assert np.sqrt(spreads[1] - spreads[0]) == pytest.approx(0.1)
+    assert spreads[2] > spreads[1]

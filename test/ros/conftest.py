@@ -119,11 +119,17 @@ def scenes(walk_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class RunningNode:
     """`relocalize` in a process group of its own."""
 
-    def __init__(self, scenes: Path, log: Path, arguments: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        scenes: Path,
+        log: Path,
+        arguments: tuple[str, ...],
+        program: tuple[str, ...] = ("-m", "dsac_ros.relocalizer_node"),
+    ) -> None:
         self._log = log
         self._file = log.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dsac_ros.relocalizer_node", "--ros-args", *arguments],
+            [sys.executable, *program, "--ros-args", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "DSAC_SCENES": str(scenes)},
@@ -158,11 +164,12 @@ class RunningNode:
 StartNode = Callable[..., RunningNode]
 
 
-def _starter(scenes: Path, folder: Path) -> Iterator[StartNode]:
+def _starter(scenes: Path, folder: Path, *program: str) -> Iterator[StartNode]:
     nodes: list[RunningNode] = []
 
     def start(*arguments: str, ready: bool = True) -> RunningNode:
-        node = RunningNode(scenes, folder / f"node_{len(nodes)}.log", arguments)
+        log = folder / f"node_{len(nodes)}.log"
+        node = RunningNode(scenes, log, arguments, *([program] if program else []))
         nodes.append(node)
         if ready:
             node.wait_for("images from")
@@ -183,6 +190,13 @@ def start_node(scenes: Path, tmp_path: Path) -> Iterator[StartNode]:
 def start_node_without_map(tmp_path: Path) -> Iterator[StartNode]:
     """The same where no scene map is needed."""
     yield from _starter(tmp_path / "no scenes here", tmp_path)
+
+
+@pytest.fixture
+def start_stub(tmp_path: Path) -> Iterator[StartNode]:
+    """The node with scenes that need no map: see stub_node."""
+    program = ROOT / "test" / "helpers" / "stub_node.py"
+    yield from _starter(tmp_path / "no scenes here", tmp_path, str(program))
 
 
 @pytest.fixture(scope="session")
@@ -281,7 +295,9 @@ class Robot:
             info.k = [float(value) for value in camera.matrix.reshape(-1)]
         self.info.publish(info)
 
-    def send_image(self, image: np.ndarray, stamp: int, *, compressed: bool = False) -> None:
+    def send_image(
+        self, image: np.ndarray, stamp: int, *, compressed: bool = False, frame_id: str = "optical"
+    ) -> None:
         from sensor_msgs.msg import CompressedImage, Image
 
         if compressed:
@@ -295,7 +311,7 @@ class Robot:
             return
         message = Image(height=image.shape[0], width=image.shape[1], encoding="rgb8")
         message.step = 3 * image.shape[1]
-        message.header.frame_id, message.header.stamp = "optical", self._time(stamp)
+        message.header.frame_id, message.header.stamp = frame_id, self._time(stamp)
         message.data = image.tobytes()
         self.image.publish(message)
 

@@ -34,7 +34,7 @@ def test_every_argument_is_described() -> None:
     assert {
         "scene", "image_topic", "camera_info_topic", "image_transport", "map_frame", "odom_frame",
         "base_frame", "tf_mode", "namespace", "use_sim_time", "params_file", "device", "autostart",
-        "respawn", "log_level", "rviz",
+        "respawn", "log_level", "rviz", "rgbd", "depth_topic", "depth_transport", "mode",
     } == set(arguments)  # fmt: skip
     for argument in arguments.values():
         assert len(argument.description) > 10
