@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dsac_core.data.bag_image import decode_depth
 from dsac_core.errors import CameraError, DsacError
+from dsac_ros.camera_diagnostics import CameraDiagnostics
 from dsac_ros.camera_info import CameraCache
 from dsac_ros.depth_buffer import DepthBuffer
 from dsac_ros.image_records import Frame
@@ -85,6 +86,13 @@ class CameraStream:
                 subscribe(_message_of(transport), _over(depth_topic, transport), self._on_depth)
             )
             self.depth_topic = self._subscriptions[-1].topic_name
+        self.diagnostics = CameraDiagnostics(
+            self.image_topic,
+            self.info_topic,
+            settings.image_transport,
+            self.depth_topic,
+            task=f"camera {camera}".strip(),
+        )
         self._rectified = settings.image_geometry == "rectified" or (
             settings.image_geometry == "auto"
             and self.image_topic.removesuffix("/compressed").split("/")[-1].startswith("image_rect")
@@ -95,10 +103,12 @@ class CameraStream:
         self.stamps = StampFilter(max_age=self.stamps.max_age)
         self._depths.clear()
         self._listening = True
+        self.diagnostics.open(time.monotonic())
 
     def shut(self) -> None:
         """Ignore images again."""
         self._listening = False
+        self.diagnostics.shut()
 
     def reset(self) -> None:
         """Forget which stamps were seen, as after a jump of the clock."""
@@ -146,13 +156,16 @@ class CameraStream:
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._info = message
+        self.diagnostics.on_camera_info(time.monotonic())
 
     def _on_depth(self, message: Image | CompressedImage) -> None:
         self._depths.put(_stamp(message), message)
+        self.diagnostics.on_depth(time.monotonic())
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if not self._listening:
             return
+        self.diagnostics.on_image(time.monotonic(), message.header.frame_id)
         now = self._node.get_clock().now().nanoseconds
         logger = self._node.get_logger()
         if now == 0:

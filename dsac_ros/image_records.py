@@ -73,6 +73,10 @@ class Transforms(Protocol):
         """target_T_source [4 x 4] at ``stamp`` nanoseconds; raises TransformError."""
         ...
 
+    def latest(self, target: str, source: str) -> tuple[FloatArray, int]:
+        """The newest target_T_source [4 x 4] and its stamp, ns; raises TransformError."""
+        ...
+
 
 class Relocalize(Protocol):
     """A relocalizer: image and camera in, estimate out."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rclpy.node import Node
 
+    from dsac_ros.camera_diagnostics import CameraDiagnostics
     from dsac_ros.image_records import Frame
     from dsac_ros.parameters import Settings
     from dsac_ros.stamps import Verdict
@@ -72,6 +73,16 @@ class Inputs:
         self.shut()
         for stream in self._streams.values():
             stream.close()
+
+    @property
+    def cameras(self) -> list[CameraDiagnostics]:
+        """What each camera sends."""
+        return [stream.diagnostics for stream in self._streams.values()]
+
+    @property
+    def replaced(self) -> int:
+        """Images since ``open`` that a newer one took the place of."""
+        return self._mailbox.dropped if self._mailbox else 0
 
     def frame(self, arrival: Arrival) -> Frame:
         """What the pipeline needs of an image."""

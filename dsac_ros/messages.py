@@ -60,7 +60,8 @@ def _pose_message(
 def said_pose(message: PoseWithCovarianceStamped, now: int) -> SetPose:
     """Where somebody says that the body is; a message without a stamp is of ``now`` (ns).
 
-    A covariance of zeros means that nobody thought of it: half a metre and 15 degrees, as AMCL.
+    A variance of zero means that nobody thought of it, as RViz does not of height, roll and pitch:
+    half a metre and 15 degrees, as AMCL.
 
     Raises:
         ConfigError: It is not a pose, or not a covariance.
@@ -68,8 +69,8 @@ def said_pose(message: PoseWithCovarianceStamped, now: int) -> SetPose:
     at, turn = message.pose.pose.position, message.pose.pose.orientation
     position, quaternion = [at.x, at.y, at.z], [turn.x, turn.y, turn.z, turn.w]
     covariance = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
-    if not covariance.any():
-        covariance = np.diag([UNSAID_TRANSLATION**2] * 3 + [UNSAID_ROTATION**2] * 3)
+    unsaid = np.array([UNSAID_TRANSLATION**2] * 3 + [UNSAID_ROTATION**2] * 3)
+    covariance += np.diag(np.where(np.diag(covariance) == 0.0, unsaid, 0.0))
     if not np.isfinite([*position, *quaternion, *covariance.flat]).all():
         msg = "the pose that was set has numbers that are not finite: it is ignored"
         raise ConfigError(msg)

@@ -13,11 +13,13 @@ from dsac_ros.frames import OdometryCorrection
 from dsac_ros.messages import pose_message, status_message, transform_message
 from dsac_ros.msg import RelocalizationStatus
 from dsac_ros.qos import overridable
+from dsac_ros.stamps import NANOSECONDS
 from dsac_ros.state import State
 
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
+    from dsac_ros.gate import Fix
     from dsac_ros.image_records import Outcome
     from dsac_ros.parameters import Settings
 
@@ -42,6 +44,9 @@ class Outputs:
         self._sending = threading.Lock()
         create = node.create_lifecycle_publisher
         self._pose = create(PoseWithCovarianceStamped, "~/pose", QUEUE, **overridable())
+        self._predicted = create(
+            PoseWithCovarianceStamped, "~/predicted_pose", QUEUE, **overridable()
+        )
         self._status = create(RelocalizationStatus, "~/status", QUEUE, **overridable())
         self._broadcaster = TransformBroadcaster(node)
 
@@ -77,6 +82,18 @@ class Outputs:
             )
         )
 
+    @property
+    def prediction_wanted(self) -> bool:
+        """Whether somebody listens to where odometry says that the robot is by now."""
+        return bool(self._predicted.get_subscription_count())
+
+    def publish_prediction(self, fix: Fix) -> None:
+        """Say where the robot is by the last fix and odometry."""
+        stamp = round(fix.stamp * NANOSECONDS)
+        self._predicted.publish(
+            pose_message(fix.map_T_body, fix.covariance, self._map_frame, stamp)
+        )
+
     def follow(self, state: State) -> None:
         """Stop sending map -> odom unless localized."""
         if state is not State.LOCALIZED:
@@ -99,5 +116,6 @@ class Outputs:
         """Destroy the publishers."""
         self._correction.clear()
         self._node.destroy_lifecycle_publisher(self._pose)
+        self._node.destroy_lifecycle_publisher(self._predicted)
         self._node.destroy_lifecycle_publisher(self._status)
         self._node.destroy_publisher(self._broadcaster.pub_tf)

@@ -169,6 +169,15 @@ class Settings:
         between=(0.0, 100.0),
     )
     min_rotation: float = setting(0.0, "rad; see min_translation", between=(0.0, 3.2))
+    save_pose_period: float = setting(
+        10.0,
+        "s between writes of the last pose, which a node that starts again searches from; 0: none",
+        between=(0.0, 3600.0),
+        fixed=True,
+    )
+    saved_pose_dir: str = setting(
+        "", "Folder of the last pose; empty: ~/.ros/dsac/last_pose", fixed=True
+    )
     use_prior: bool = setting(
         True, "Let the last fix, carried forward by odometry, shorten the search"
     )

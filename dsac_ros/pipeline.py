@@ -111,14 +111,19 @@ class Pipeline:
         outcome.state = self.state.current
         return outcome
 
-    def predicted(self, stamp: int, body: str) -> Fix | None:
-        """Where the body is at ``stamp`` nanoseconds by the last fix and odometry, and how surely.
+    def predicted(self) -> Fix | None:
+        """Where the body is now, by the last fix and the newest odometry, and how surely.
 
-        None while not localized. From any thread.
+        None while not localized, and without odometry or a base. From any thread.
         """
-        if self.state.current is not State.LOCALIZED:
+        odom, base = self._settings.odom_frame_id, self._settings.base_frame_id
+        if self.state.current is not State.LOCALIZED or not (odom and base):
             return None
-        return self.gate.expected(stamp / NANOSECONDS, self._odometry_now(body, stamp))
+        try:
+            odom_T_base, stamp = self._transforms.latest(odom, base)
+        except TransformError:
+            return None
+        return self.gate.expected(stamp / NANOSECONDS, odom_T_base)
 
     def _hear(self) -> None:
         """What was said since the last image becomes a prior of the gate."""

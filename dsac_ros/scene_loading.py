@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dsac_core.errors import ConfigError, DsacError
+from dsac_ros.reprojection import explain
 from dsac_ros.scene_set import LoadedScene
 
 if TYPE_CHECKING:
@@ -98,7 +100,13 @@ def load_scene(folder: Path, settings: Settings) -> LoadedScene:
         msg = f"scene '{scene.name}' does not run on device '{settings.device}': {why}"
         raise ConfigError(msg) from error
     # By its folder, as it is found: what a map was called when it was made may be there twice.
-    return LoadedScene(folder.resolve().name, scene.frame_id, relocalizer)
+    return LoadedScene(
+        folder.resolve().name,
+        scene.frame_id,
+        relocalizer,
+        str(relocalizer.device),
+        partial(explain, relocalizer),
+    )
 
 
 def _names(scene: str) -> list[str]:

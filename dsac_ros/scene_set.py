@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dsac_core import PoseEstimate
     from dsac_core.geometry.camera import Camera
+    from dsac_ros.pictures import Explain
 
     ByteImage = NDArray[np.uint8]
     DepthImage = NDArray[np.float32]
@@ -47,6 +48,8 @@ class LoadedScene:
     name: str
     frame_id: str
     relocalize: Localizer
+    device: str = ""
+    explain: Explain | None = None  # what it sees, for people
 
 
 class SceneSet:
@@ -87,6 +90,17 @@ class SceneSet:
         """In words, for people."""
         listed = ", ".join(f"'{name}'" for name in self.names)
         return f"scene {listed}" if len(self.names) == 1 else f"scenes {listed}"
+
+    @property
+    def explain(self) -> Explain | None:
+        """That of the scene that gave the last estimate."""
+        scene = self._by_name.get(self.answered)
+        return None if scene is None else scene.explain
+
+    @property
+    def device(self) -> str:
+        """Where the networks run."""
+        return next(iter(self._by_name.values())).device
 
     @property
     def names(self) -> list[str]:

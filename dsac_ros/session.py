@@ -7,17 +7,21 @@ import threading
 import time
 from typing import TYPE_CHECKING, cast
 
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.clock import Clock, ClockType
 from tf2_ros import Buffer, TransformListener
 
 from dsac_core.errors import ConfigError
+from dsac_ros.health import Health
 from dsac_ros.image_queries import localize_image
 from dsac_ros.image_records import Outcome
 from dsac_ros.inputs import Inputs
 from dsac_ros.messages import said_pose
 from dsac_ros.outputs import Outputs
+from dsac_ros.pictures import Pictures
 from dsac_ros.pipeline import Pipeline
-from dsac_ros.qos import checked_overrides
+from dsac_ros.pose_memory import PoseMemory
+from dsac_ros.qos import checked_overrides, overridable
 from dsac_ros.requests import Answer, ImageRequest, Requests, TriggerRequest
 from dsac_ros.scene_change import SceneChange
 from dsac_ros.scene_loading import check_frames
@@ -29,7 +33,6 @@ from dsac_ros.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from geometry_msgs.msg import PoseWithCovarianceStamped
     from rclpy.lifecycle import LifecycleNode
 
     from dsac_ros.inputs import Arrival
@@ -81,6 +84,29 @@ class Session:
         with checked_overrides():
             self._inputs = Inputs(node, settings, self._on_stamps_jumped)
             self._outputs = Outputs(node, settings, self.map_frame)
+            self._pictures = Pictures(node, self.map_frame)
+            self._initial_pose = node.create_subscription(
+                PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, 1, **overridable()
+            )
+        self._health = Health(
+            node,
+            self._inputs,
+            lambda: self._pipeline.state.current,
+            self.scenes.device,
+            self.scenes.names,
+        )
+        self._memory = PoseMemory(
+            node.get_fully_qualified_name(),
+            settings.saved_pose_dir,
+            settings.save_pose_period,
+            self.map_frame,
+            settings.base_frame_id,
+            node.get_logger().warning,
+        )
+        prior = self._memory.recall(self.scenes.names, node.get_clock().now().nanoseconds)
+        if prior is not None:
+            node.get_logger().info(f"searching from the last pose first: {self._memory.path}")
+            self._pipeline.set_pose(prior)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [
             node.create_timer(1.0 / settings.tf_rate, self._on_timer),
@@ -110,12 +136,16 @@ class Session:
         if worker is not None and not worker.stop(STOP_TIMEOUT):
             self._node.get_logger().error("the work on an image does not end; going on without it")
         self._inputs.shut()
+        self._memory.flush()
 
     def close(self) -> None:
         """Give the topics back."""
         with self._swapping:
             self._closed = True
         self._change.end(in_use=False, why="the node was cleaned up")
+        self._health.close()
+        self._pictures.close()
+        self._node.destroy_subscription(self._initial_pose)
         for timer in self._timers:
             self._node.destroy_timer(timer)
         self._inputs.close()
@@ -137,6 +167,7 @@ class Session:
         self._pipeline.state.reset()
         self._outputs.follow(State.SEARCHING)
         self._buffer.clear()
+        self._health.reset()
         self._announce(self._pipeline.state.current, why)
 
     @property
@@ -195,6 +226,7 @@ class Session:
                 msg = "the node was cleaned up meanwhile"
                 raise ConfigError(msg)
             self.scenes = self._pipeline.relocalizer = loaded
+            self._health.reset(loaded.names)
             # In this order: a pose of the old scenes that is still to come is of an old epoch.
             self._pipeline.state.reset()
         self._outputs.follow(State.SEARCHING)
@@ -208,6 +240,12 @@ class Session:
             self._settings.scenes_per_image,
         )
 
+    def _on_initial_pose(self, pose: PoseWithCovarianceStamped) -> None:
+        try:
+            self.set_pose(pose)
+        except ConfigError as error:
+            self._node.get_logger().warning(f"initialpose: {error}")
+
     def _on_stamps_jumped(self) -> None:
         self.reset("the stamps of the images jumped back")
 
@@ -220,8 +258,14 @@ class Session:
         else:
             if self.requests.triggered:
                 self._pipeline.ask()
-            outcome = self._pipeline.process(self._inputs.frame(work), work.arrival)
+            frame = self._inputs.frame(work)
+            outcome = self._pipeline.process(frame, work.arrival)
+            latency = time.monotonic() - work.steady
             self._publish(outcome, work)
+            scenes = self.scenes
+            self._pictures.show(
+                frame, outcome, scene=scenes.answered, explain=scenes.explain, latency=latency
+            )
 
     def _on_error(self, work: Work, error: Exception) -> None:
         if not self._node.context.ok():
@@ -245,6 +289,8 @@ class Session:
             received=self._inputs.received,
             dropped=self._inputs.dropped,
         )
+        self._health.record(outcome, time.monotonic() - arrival.steady)
+        self._memory.keep(outcome, scene)
         if not outcome.skipped:
             base = self._settings.base_frame_id
             self.requests.offer(Answer.of_outcome(outcome, base, scene), arrival.steady)
@@ -255,6 +301,8 @@ class Session:
         state = self._pipeline.state.tick(now)
         self._outputs.follow(state)
         self._outputs.rebroadcast()
+        if self._outputs.prediction_wanted and (fix := self._pipeline.predicted()) is not None:
+            self._outputs.publish_prediction(fix)
         if state is State.LOST:
             self._announce(state, f"no accepted fix for {self._settings.lost_after:g} s")
 

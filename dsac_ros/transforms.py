@@ -11,6 +11,7 @@ from tf2_ros import TransformException
 
 from dsac_core.geometry.pose import from_quaternion
 from dsac_ros.image_records import TransformError
+from dsac_ros.stamps import NANOSECONDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,19 @@ class TfTransforms:
         Raises:
             TransformError: It was not known within the timeout, or without ``wait`` at once.
         """
-        timeout = self.timeout if wait else 0.0
+        return self._found(target, source, stamp, self.timeout if wait else 0.0)[0]
+
+    def latest(self, target: str, source: str) -> tuple[NDArray[np.float64], int]:
+        """target_T_source [4 x 4] as of late, and its stamp in nanoseconds; never waits.
+
+        Raises:
+            TransformError: There is none.
+        """
+        return self._found(target, source, 0, 0.0)
+
+    def _found(
+        self, target: str, source: str, stamp: int, timeout: float
+    ) -> tuple[NDArray[np.float64], int]:
         try:
             found = self._buffer.lookup_transform(
                 target, source, Time(nanoseconds=stamp), Duration(seconds=timeout)
@@ -49,7 +62,12 @@ class TfTransforms:
         except TransformException as error:
             # tf2 may explain itself over several lines.
             why = " ".join(str(error).split())
-            msg = f"no transform from {source} to {target} at the image's stamp: {why}"
+            when = "at the image's stamp" if stamp else "yet"
+            msg = f"no transform from {source} to {target} {when}: {why}"
             raise TransformError(msg) from error
         offset, turn = found.transform.translation, found.transform.rotation
-        return from_quaternion([offset.x, offset.y, offset.z], [turn.x, turn.y, turn.z, turn.w])
+        target_T_source = from_quaternion(
+            [offset.x, offset.y, offset.z], [turn.x, turn.y, turn.z, turn.w]
+        )
+        at = found.header.stamp
+        return target_T_source, int(at.sec) * NANOSECONDS + int(at.nanosec)

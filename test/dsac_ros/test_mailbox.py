@@ -89,3 +89,27 @@ def test_the_slot_that_waited_longest_comes_first() -> None:
             mailbox.put(turn, slot)
         mailbox.take()
     assert sorted(mailbox._turns.values()) == [4, 5, 6]
+
+
+def test_what_is_put_first_comes_first_and_is_never_dropped() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    mailbox.put("image")
+    assert mailbox.put_first("one")
+    assert mailbox.put_first("two")
+    mailbox.put("newer image")
+    mailbox.clear()
+    mailbox.put("newest image")
+    assert [mailbox.take(0.0) for _ in range(4)] == ["one", "two", "newest image", None]
+    assert (mailbox.received, mailbox.dropped) == (3, 2)
+    mailbox.put_first("three")
+    mailbox.close()
+    assert mailbox.take(0.0) is None
+    assert not mailbox.put_first("four")
+
+
+def test_what_is_put_first_wakes_the_taker() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    timer = threading.Timer(0.05, mailbox.put_first, ["question"])
+    timer.start()
+    assert mailbox.take(5.0) == "question"
+    timer.join()

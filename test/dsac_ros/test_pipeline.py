@@ -52,6 +52,9 @@ class Tf:
             raise TransformError(msg)
         return self.known[target, source]
 
+    def latest(self, target: str, source: str) -> tuple[np.ndarray, int]:
+        return self.lookup(target, source, 0, wait=False), 7 * S
+
 
 def pose(x: float, y: float, yaw: float) -> np.ndarray:
     result = np.eye(4)
@@ -354,15 +357,26 @@ def test_without_depth_colour_is_used_and_that_is_said() -> None:
 
 def test_between_fixes_the_covariance_grows_with_the_way() -> None:
     rig = robot()
-    assert rig.pipeline.predicted(rig.now, "base") is None
+    assert rig.pipeline.predicted() is None
     rig.feed()
     spreads = []
     for x in (7.0, 8.0, 9.0):
         odometry_at(rig, x)
-        fix = rig.pipeline.predicted(rig.now, "base")
+        fix = rig.pipeline.predicted()
         assert fix is not None
+        assert fix.stamp == 7.0
         np.testing.assert_allclose(fix.map_T_body, pose(x - 6, 0, 0), atol=1e-12)
         spreads.append(fix.covariance[0, 0])
     assert spreads[0] == pytest.approx(COVARIANCE[0, 0])
     assert np.sqrt(spreads[1] - spreads[0]) == pytest.approx(0.1)
     assert spreads[2] > spreads[1]
+
+
+@pytest.mark.parametrize("lacks", ["odom_frame_id", "base_frame_id", "transform"])
+def test_nothing_is_predicted_without_odometry(lacks: str) -> None:
+    rig = robot() if lacks == "transform" else robot(**{lacks: "", "tf_mode": "none"})
+    rig.feed()
+    assert rig.pipeline.state.current is State.LOCALIZED
+    if lacks == "transform":
+        del rig.tf.known["odom", "base"]
+    assert rig.pipeline.predicted() is None
