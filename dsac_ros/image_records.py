@@ -46,6 +46,10 @@ class Estimate(Protocol):
         """Correspondences that agree with the pose."""
 
     @property
+    def landmark_inliers(self) -> int:
+        """How many of them are landmarks."""
+
+    @property
     def correspondences(self) -> int:
         """All of them."""
 

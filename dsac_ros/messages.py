@@ -113,7 +113,9 @@ def status_message(
     message.reason = outcome.reason
     message.scene = scene
     if outcome.estimate is not None:
+        message.confidence = float(outcome.estimate.confidence)
         message.inliers = int(outcome.estimate.inliers)
+        message.landmark_inliers = int(outcome.estimate.landmark_inliers)
         message.correspondences = int(outcome.estimate.correspondences)
         message.score = float(outcome.estimate.score)
     message.stage_names = list(outcome.timings)

@@ -79,6 +79,10 @@ class PoseCollector:
                 latency=message.latency,
                 reason=message.reason,
                 stages=dict(zip(message.stage_names, message.stage_seconds, strict=False)),
+                scene=message.scene,
+                confidence=message.confidence,
+                inliers=message.inliers,
+                correspondences=message.correspondences,
             )
         )
 

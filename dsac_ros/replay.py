@@ -84,7 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds to wait for the node (%(default)s)",
     )
-    add("--report", type=Path, metavar="DIR", help="write report.json and trajectory.png here")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write report.html, report.json, run.json (for dsac compare) and trajectory.png here",
+    )
     add(
         "--min-recall",
         type=float,
@@ -134,7 +139,10 @@ def _replay(options: argparse.Namespace, bag: Bag, arguments: list[str]) -> int:
     summary = comparison.summary()
     print(table(summary), flush=True)
     if options.report is not None:
+        from dsac_core.evaluation.report.page import write_report
+        from dsac_core.evaluation.run_file import write_run
         from dsac_ros.replay_picture import draw
+        from dsac_ros.replay_run import as_run
 
         options.report.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"bag": str(bag.path), "rate": options.rate, **summary}, indent=2)
@@ -145,7 +153,18 @@ def _replay(options: argparse.Namespace, bag: Bag, arguments: list[str]) -> int:
             f" within 10 cm and 5°"
         )
         draw(picture, comparison, collector.collected, truth, title)
-        print(f"  report: {options.report / 'report.json'}, picture: {picture}", flush=True)
+        page = options.report / "report.html"
+        about = {
+            "scene": ", ".join(sorted({s.scene for s in collector.collected.statuses} - {""})),
+            "dataset": bag.path.name,
+            "split": "all",
+            "poses_of": "robot" if track.body_frame else "camera",
+            "how": f"live over DDS at {options.rate:g} x the recorded rate",
+        }
+        run = as_run(about, sent, comparison, collector.collected, truth)
+        write_run(options.report / "run.json", run)
+        write_report(page, run, [])
+        print(f"  report: {page}, {options.report / 'report.json'}, {picture}", flush=True)
     # A machine that is slower than the camera skips images; the robot still knows where it is.
     recall = summary["recall_of_processed"]["10cm_5deg"]
     if options.min_recall is not None and recall < options.min_recall:

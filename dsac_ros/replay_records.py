@@ -40,6 +40,10 @@ class ReceivedStatus:
     latency: float  # s, measured in the node
     reason: str
     stages: dict[str, float] = field(default_factory=dict)  # s by stage
+    scene: str = ""
+    confidence: float = 0.0
+    inliers: int = 0
+    correspondences: int = 0
 
 
 @dataclass(frozen=True)

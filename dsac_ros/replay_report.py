@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FrameResult:
+class Judged:
     """One image that was sent. Errors are NaN where no pose came back, or no truth is known."""
 
     stamp: int  # ns
@@ -43,15 +43,16 @@ class FrameResult:
 class Comparison:
     """The result of one replay."""
 
-    frames: list[FrameResult]
+    frames: list[Judged]
     processed: int  # images that the node reported on
     without_truth: int  # images at whose stamp the truth is not known
+    answers: dict[int, ReceivedPose] = field(default_factory=dict)  # by place among the images
     node_latencies: list[float] = field(default_factory=list)  # s, arrival to published
     tf_errors: list[float] = field(default_factory=list)  # m, of the body through map -> odom
     stages: dict[str, list[float]] = field(default_factory=dict)  # s by stage of the node's work
 
     @property
-    def localized(self) -> list[FrameResult]:
+    def localized(self) -> list[Judged]:
         """The images for which a pose came back, of those whose truth is known."""
         return [frame for frame in self.frames if not math.isnan(frame.translation_error)]
 
@@ -126,6 +127,7 @@ def compare(
         frames=frames,
         processed=len(reported),
         without_truth=sum(truth.at(frame.stamp) is None for frame in sent),
+        answers=answers,
         node_latencies=[status.latency for status in reported],
         tf_errors=errors,
         stages=stages,
@@ -174,12 +176,12 @@ def _answers(sent: Sequence[SentFrame], poses: Sequence[ReceivedPose]) -> dict[i
     return answers
 
 
-def _judge(sent: SentFrame, pose: ReceivedPose | None, truth: Trajectory) -> FrameResult:
+def _judge(sent: SentFrame, pose: ReceivedPose | None, truth: Trajectory) -> Judged:
     true_pose = truth.at(sent.stamp)
     if pose is None or true_pose is None:
-        return FrameResult(sent.stamp, math.nan, math.nan, math.nan, math.nan)
+        return Judged(sent.stamp, math.nan, math.nan, math.nan, math.nan)
     metres, radians = pose_error(pose.map_T_body, true_pose)
-    return FrameResult(
+    return Judged(
         stamp=sent.stamp,
         translation_error=metres,
         rotation_error_deg=math.degrees(radians),

@@ -73,9 +73,9 @@ ROS = {
 PLAIN_NODE_MODULES = {
     "bag", "camera_diagnostics", "camera_info", "debug_image", "depth_buffer", "diagnostics",
     "frames", "gate", "image_records", "mailbox", "parameters", "pipeline", "pose_memory",
-    "replay_picture", "replay_records", "replay_report", "reprojection", "requests", "rolling",
-    "saved_pose", "scene_change", "scene_loading", "scene_points", "scene_set", "stamps", "state",
-    "worker",
+    "replay_picture", "replay_records", "replay_report", "replay_run", "reprojection", "requests",
+    "rolling", "saved_pose", "scene_change", "scene_loading", "scene_points", "scene_set", "stamps",
+    "state", "worker",
 }  # fmt: skip
 
 

@@ -32,6 +32,8 @@ class Answer:
     localized: bool = True
     inliers: int = 80
     correspondences: int = 100
+    landmark_inliers: int = 20
+    confidence: float = 0.9
     score: float = 0.8
     reason: str = "80 of 100 agree"
     timings: dict[str, float] = field(default_factory=lambda: {"ransac": 0.01})

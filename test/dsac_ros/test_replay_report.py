@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dsac_core.evaluation.report.page import write_report
+from dsac_core.evaluation.run_file import read_run, write_run
 from dsac_core.geometry.trajectory import Trajectory
 from dsac_ros.replay_picture import draw
 from dsac_ros.replay_records import (
@@ -21,6 +23,7 @@ from dsac_ros.replay_records import (
     SentFrame,
 )
 from dsac_ros.replay_report import compare, table
+from dsac_ros.replay_run import NO_TIME, as_run
 
 MS = 1_000_000
 COVARIANCE = np.diag([0.01**2] * 3 + [0.01**2] * 3)
@@ -127,3 +130,34 @@ def test_the_picture_is_drawn_with_and_without_poses(tmp_path: Path, count: int)
     picture = cv2.imread(str(tmp_path / "p.png"))
     assert picture is not None
     assert picture.std() > 5  # something is on it
+
+
+def test_a_replay_is_a_run_that_can_be_reported_and_compared(tmp_path: Path) -> None:
+    """Of four images one is answered, one refused, one is not looked at, one has no truth."""
+    received = Collection(
+        poses=[answer(0, error=0.03), answer(3)],
+        statuses=[
+            ReceivedStatus(0, True, 0.04, "agrees", {"ransac": 0.01}, "office", 0.9, 80, 100),
+            ReceivedStatus(100 * MS, False, 0.04, "too few agree", {}, "office", 0.2, 5, 100),
+            ReceivedStatus(300 * MS, True, 0.04, "agrees", {}, "office", 0.9, 80, 100),
+        ],
+    )
+    true = truth(3)
+    comparison = compare(sent(4), received, true, Trajectory([]))
+    run = as_run({"scene": "office", "how": "live"}, sent(4), comparison, received, true)
+    assert [frame.localized for frame in run.frames] == [True, False, False, False]
+    assert run.frames[0].translation_error == pytest.approx(0.03)
+    assert run.frames[0].latency == pytest.approx(0.05)
+    assert run.frames[0].inlier_ratio == pytest.approx(0.8)
+    assert run.frames[1].reason == "too few agree"
+    assert run.frames[2].reason == NO_TIME
+    assert run.frames[2].truth is not None
+    assert run.frames[3].truth is None
+    assert run.summary.recall["5cm_5deg"] == 25.0
+    write_run(tmp_path / "run.json", run)
+    assert read_run(tmp_path / "run.json").frames == run.frames
+    write_report(tmp_path / "report.html", run, [])
+    page = (tmp_path / "report.html").read_text()
+    assert "live" in page
+    assert "worst frames" not in page
+    assert "seen on its own" not in page

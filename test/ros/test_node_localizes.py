@@ -56,6 +56,8 @@ def test_poses_and_map_to_odom_are_right(start_node: Any, robot: Any, place: Any
             assert not robot.transforms
     assert (status.scene, status.header.frame_id) == ("corner", "optical")
     assert 0 < status.inliers <= status.correspondences
+    assert 0 < status.landmark_inliers < status.inliers
+    assert 0.5 < status.confidence <= 1.0
     assert {"decode", "encode", "ransac", "transforms"} <= set(status.stage_names)
     assert len(status.stage_seconds) == len(status.stage_names)
     assert 0 < sum(status.stage_seconds) <= status.latency < 10

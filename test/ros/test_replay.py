@@ -48,6 +48,9 @@ def test_a_replay_is_compared_with_the_truth(
     assert report["map_to_odom_cm"] < 20
     assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p95"]
     assert cv2.imread(str(tmp_path / "report" / "trajectory.png")) is not None
+    run = json.loads((tmp_path / "report" / "run.json").read_text())
+    assert run["summary"]["localized"] == report["localized"]
+    assert "live over DDS" in (tmp_path / "report" / "report.html").read_text()
 
     # The same once more: the node starts over when its clock goes back.
     again = replay(walk_bag, "--clock", "--rate", "0.5", "--min-recall", "100.1")

@@ -17,7 +17,7 @@ from dsac_core.evaluation.report.error_plots import (
     recall_by_inliers,
     timeline,
 )
-from dsac_core.evaluation.report.trajectories import trajectories, upwards
+from dsac_core.evaluation.report.trajectories import CAMERA, trajectories, upwards
 from dsac_core.evaluation.report.trust_plots import normalised_errors, reliability_curve, stages
 from dsac_core.evaluation.report.worst_cards import worst_section
 from dsac_core.evaluation.shifted_frame import shift_between_frames
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
 
 def write_report(file: Path, run: Run, worst: Sequence[WorstFrame]) -> None:
-    """Write one HTML page that loads nothing; ``worst`` as `look_again` gives it."""
+    """Write one HTML page that loads nothing; ``worst`` as `look_again` gives it, or empty."""
     template = Template(resources.files(__package__).joinpath("page.html").read_text())
     summary = run.summary
     content = "\n".join(
         (
             _head(run, summary),
             _recall(summary),
-            _paths(run.frames),
+            _paths(run),
             _errors(run.frames),
             _trust(run.frames, summary),
             _time(summary),
-            worst_section(run.frames, worst),
+            worst_section(run.frames, worst) if worst else "",
             _about(run),
         )
     )
@@ -102,9 +102,12 @@ def _recall(summary: Summary) -> str:
     )
 
 
-def _paths(frames: Sequence[FrameResult]) -> str:
-    above, side, beyond = trajectories(frames)
-    up = upwards(frames).name
+def _paths(run: Run) -> str:
+    frames, body = run.frames, run.about.get("poses_of", CAMERA)
+    if not any(frame.truth for frame in frames):
+        return ""
+    above, side, beyond = trajectories(frames, body)
+    up = upwards(frames, body).name
     used = [band(frame) for frame in frames]
     legend = "".join(
         parts.key(name, f"{text} ({used.count(name)})")
@@ -112,7 +115,7 @@ def _paths(frames: Sequence[FrameResult]) -> str:
         if name in used
     )
     hint = (
-        f"Up is the map's {up} axis, as the cameras were held."
+        f"Up is the map's {up} axis, as the {body} was held."
         " Thin lines lead from the truth to the estimate."
     )
     if beyond:
@@ -120,7 +123,7 @@ def _paths(frames: Sequence[FrameResult]) -> str:
         hint += f" {beyond} {where} beyond the picture, drawn as a ring at the true place."
     return parts.section(
         "Where it was localized",
-        "The grey line is the true path of the camera, dots are the estimates.",
+        f"The grey line is the true path of the {body}, dots are the estimates.",
         parts.card("From above", above) + parts.card("From the side", side),
         after=f'<ul class="legend">{legend}</ul><p class="hint">{hint}</p>',
     )
@@ -186,6 +189,7 @@ def _about(run: Run) -> str:
         for key, value in run.about.items()
         if value is not None
     )
-    note = '<p class="hint">Each image was seen on its own, without what came before it.</p>'
+    alone = "Each image was seen on its own, without what came before it."
+    note = "" if "how" in run.about else f'<p class="hint">{alone}</p>'
     return parts.section("What was run", "", f'<div class="card"><table>{rows}</table></div>{note}',
                     grid="")  # fmt: skip

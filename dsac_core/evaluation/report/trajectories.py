@@ -28,6 +28,10 @@ _FROM_ABOVE = {(0, 1): (1, 2), (0, -1): (2, 1), (1, 1): (2, 0), (1, -1): (0, 2),
                (2, 1): (0, 1), (2, -1): (1, 0)}  # fmt: skip
 
 
+CAMERA, ROBOT = "camera", "robot"  # whose poses they are
+_UP_IN = {CAMERA: (0.0, -1.0, 0.0), ROBOT: (0.0, 0.0, 1.0)}  # optical frame; REP-103
+
+
 class Up(NamedTuple):
     """The axis of the map that points most nearly upwards, and which way along it is up."""
 
@@ -40,17 +44,21 @@ class Up(NamedTuple):
         return ("+" if self.sign > 0 else "−") + _NAMES[self.axis]
 
 
-def upwards(frames: Sequence[FrameResult]) -> Up:
-    """Which axis of the map is up, if the cameras were held upright on average."""
+def upwards(frames: Sequence[FrameResult], body: str = CAMERA) -> Up:
+    """Which axis of the map is up, if cameras (or robots) were held upright on average."""
     quaternions = np.array([frame.truth[3:] for frame in frames if frame.truth is not None])
-    mean = -Rotation.from_quat(quaternions).as_matrix()[:, :, 1].mean(axis=0)
+    mean = Rotation.from_quat(quaternions).apply(_UP_IN[body]).mean(axis=0)
     axis = int(np.abs(mean).argmax())
     return Up(axis, 1 if mean[axis] > 0 else -1)
 
 
-def trajectories(frames: Sequence[FrameResult]) -> tuple[str, str, int]:
-    """Two drawings, from above and from the side, and how many estimates lie beyond them."""
-    up = upwards(frames)
+def trajectories(frames: Sequence[FrameResult], body: str = CAMERA) -> tuple[str, str, int]:
+    """Two drawings, from above and from the side, and how many estimates lie beyond them.
+
+    Frames whose truth is not known are left out.
+    """
+    frames = [frame for frame in frames if frame.truth is not None]
+    up = upwards(frames, body)
     right, away = _FROM_ABOVE[up]
     extent = np.ptp(_positions(frames), axis=0)
     along = right if extent[right] >= extent[away] else away
