@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from dsac_core.errors import ConfigError
 from dsac_core.geometry.pose import invert, transport_covariance
@@ -62,7 +62,8 @@ class GateLimits:
     @cached_property
     def threshold(self) -> float:
         """The squared Mahalanobis distance that a true fix stays below."""
-        return float(chi2.ppf(self.probability, df=6))
+        # Chi-square with 6 degrees of freedom. scipy.stats says it in words, in half a second.
+        return float(2.0 * gammaincinv(6 / 2, self.probability))
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Gate:
         elif self._said is not None:
             distance = self.squared_distance(self._said, fix)
             if distance <= self.limits.threshold:
-                return self._accept(fix, "agrees with the pose that was set")
+                return self._accept(fix, "agrees with the pose to start from")
         agrees = bool(self._run) and self._agree(self._run[-1], fix)
         self._run = [*self._run, fix] if agrees else [fix]
         needed = self.limits.initial_fixes if self._last is None else self.limits.jump_fixes
@@ -141,7 +142,7 @@ class Gate:
             return self._accept(fix, f"{what}, confirmed by {count} agreeing fixes")
         waiting = f"{count} of {needed} agreeing fixes"
         if self._last is None:
-            against = ", disagrees with the pose that was set" if self._said is not None else ""
+            against = ", disagrees with the pose to start from" if self._said is not None else ""
             return GateVerdict(accepted=False, reason=f"waits for {waiting}{against}")
         metres = float(np.linalg.norm(fix.map_T_body[:3, 3] - self._last.map_T_body[:3, 3]))
         against = "odometry" if fix.odom_T_body is not None else "the last fix"

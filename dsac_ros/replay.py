@@ -162,8 +162,9 @@ def _replay(options: argparse.Namespace, bag: Bag, arguments: list[str]) -> int:
             "how": f"live over DDS at {options.rate:g} x the recorded rate",
         }
         run = as_run(about, sent, comparison, collector.collected, truth)
-        write_run(options.report / "run.json", run)
-        write_report(page, run, [])
+        if run.frames:
+            write_run(options.report / "run.json", run)
+            write_report(page, run, [])
         print(f"  report: {page}, {options.report / 'report.json'}, {picture}", flush=True)
     # A machine that is slower than the camera skips images; the robot still knows where it is.
     recall = summary["recall_of_processed"]["10cm_5deg"]

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from dsac_ros.replay_records import Collection, ReceivedPose, ReceivedStatus, SentFrame
     from dsac_ros.replay_report import Comparison, Judged
 
-NO_TIME = "the node had no time for this image, or was silent about it"
-
 
 def as_run(
     about: dict[str, Any],
@@ -31,7 +29,9 @@ def as_run(
     received: Collection,
     truth: Trajectory,
 ) -> Run:
-    """Every image that was sent; one that came to no pose is not localized.
+    """Every image that the node looked at; one that came to no pose is not localized.
+
+    How many it had no time for is added to ``about``.
 
     Args:
         about: What was replayed.
@@ -47,12 +47,14 @@ def as_run(
             frame,
             judged,
             comparison.answers.get(place),
-            statuses.get(frame.stamp),
+            statuses[frame.stamp],
             truth,
         )
         for place, (frame, judged) in enumerate(zip(sent, comparison.frames, strict=True))
+        if frame.stamp in statuses
     ]
-    return Run(about, frames)
+    left_out = f"{len(sent) - len(frames)} of {len(sent)} images, which the node had no time for"
+    return Run({**about, "left_out": left_out}, frames)
 
 
 def _frame(
@@ -60,7 +62,7 @@ def _frame(
     sent: SentFrame,
     judged: Judged,
     pose: ReceivedPose | None,
-    status: ReceivedStatus | None,
+    status: ReceivedStatus,
     truth: Trajectory,
 ) -> FrameResult:
     true_pose = truth.at(sent.stamp)
@@ -71,14 +73,14 @@ def _frame(
         localized=known,
         translation_error=judged.translation_error if known else math.inf,
         rotation_error=math.radians(judged.rotation_error_deg) if known else math.inf,
-        latency=judged.latency if known else (status.latency if status else 0.0),
-        confidence=status.confidence if status else 0.0,
+        latency=judged.latency if known else status.latency,
+        confidence=status.confidence,
         normalised_error=error if known and math.isfinite(error) else None,
         stamp=sent.stamp / NANOSECONDS,
-        reason=status.reason if status else NO_TIME,
-        inliers=status.inliers if status else 0,
-        correspondences=status.correspondences if status else 0,
-        stages=dict(status.stages) if status else {},
+        reason=status.reason,
+        inliers=status.inliers,
+        correspondences=status.correspondences,
+        stages=dict(status.stages),
         truth=_seven(true_pose),
         pose=None if pose is None else _seven(pose.map_T_body),
     )

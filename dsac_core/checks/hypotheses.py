@@ -73,7 +73,8 @@ def pose_conventions(given: Belief) -> Iterator[Hypothesis]:
         "poses of the camera's body frame",
         replace(given, world_T_frame_N44=poses @ _BODY),
         "give the poses of the optical frame (x right, y down, z forward, REP-103): these are of a"
-        " frame with x forward, y left, z up",
+        " frame with x forward, y left, z up; of a bag, name their frame with --pose-frame, and"
+        " /tf_static does it",
     )
     yield Hypothesis(
         "inverted poses of the camera's body frame",

@@ -21,7 +21,7 @@ HELP = "write a scene map in formats of other software"
 TARGETS = {
     "onnx": "its network, from a gray image to scene points; needs pip install onnx onnxscript",
     "points": "the coloured points that it has learned, in its frame, as PLY",
-    "mesh": 'the surface through them, as PLY; needs pip install "dsac-ros[mesh]"',
+    "mesh": "the surface through them, as PLY; needs pip install open3d",
 }
 
 

@@ -94,5 +94,5 @@ def _viser() -> Any:
     try:
         return importlib.import_module("viser")
     except ImportError as error:
-        msg = f'the viewer needs viser ({error}): pip install "dsac-ros[view]"'
+        msg = f"the viewer needs viser ({error}): pip install viser"
         raise ConfigError(msg) from error

@@ -89,5 +89,5 @@ def _open3d() -> Any:
     try:
         return importlib.import_module("open3d")
     except ImportError as error:
-        msg = f'meshes need Open3D ({error}): pip install "dsac-ros[mesh]"'
+        msg = f"meshes need Open3D ({error}): pip install open3d"
         raise ConfigError(msg) from error

@@ -69,7 +69,7 @@ class LiveRecall:
         self._next_mark = (int(done * _CHECKS) + 1) / _CHECKS
         started = time.perf_counter()
         good = self.check(head)
-        self.words = f"held-out {good} of {len(self._frames)} within 10 cm/5 deg"
+        self.words = f"{good} of {len(self._frames)} held-out without landmarks within 10 cm/5 deg"
         taken = time.perf_counter() - started
         # The first check encoded the frames, which is most of what it took.
         self._expected = 0.5 * taken if self._spent == 0.0 else taken

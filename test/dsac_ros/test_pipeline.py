@@ -264,7 +264,7 @@ def test_a_pose_that_is_set_is_a_prior_in_any_frame(frame: str) -> None:
     rig.pipeline.set_pose(SetPose(rig.now, frame, said, np.diag([0.1**2] * 6)))
     outcome = rig.feed()
     assert outcome.localized
-    assert "the pose that was set" in outcome.reason
+    assert "the pose to start from" in outcome.reason
     np.testing.assert_allclose(rig.priors[0], pose(0.95, 0, 0), atol=1e-12)
 
 
@@ -284,7 +284,7 @@ def test_a_pose_that_was_set_wrongly_delays_but_does_not_win() -> None:
     rig.pipeline.set_pose(SetPose(rig.now, "map", pose(9, 9, 0), np.diag([0.1**2] * 6)))
     outcomes = [rig.feed() for _ in range(2)]
     assert [outcome.localized for outcome in outcomes] == [False, True]
-    assert "disagrees with the pose that was set" in outcomes[0].reason
+    assert "disagrees with the pose to start from" in outcomes[0].reason
 
 
 def test_a_pose_in_an_unknown_frame_is_said_and_forgotten() -> None:

@@ -141,7 +141,7 @@ def test_an_initial_pose_makes_the_first_fix_count(
     robot.spin(0.3)
     second = see(robot)
     assert second.localized
-    assert "the pose that was set" in second.reason
+    assert "the pose to start from" in second.reason
     broken = pose_message(near, 0.04 * np.eye(6), "map", time.time_ns())
     broken.pose.pose.position.x = float("nan")
     publisher.publish(broken)

@@ -101,5 +101,5 @@ def test_without_viser_it_says_what_to_install(
     assert main(["view", "known"]) == 2
     error = capfd.readouterr().err
     assert error.startswith("error: the viewer needs viser")
-    assert error.endswith(': pip install "dsac-ros[view]"\n')
+    assert error.endswith(": pip install viser\n")
     assert shown.mapped == []

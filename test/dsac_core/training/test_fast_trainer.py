@@ -114,7 +114,7 @@ def test_a_head_that_knows_nothing_localizes_nothing() -> None:
     assert watching.check(head) == 0
     assert head.training
     watching.watch(head, 0.2, 1e6)
-    assert watching.words == "held-out 0 of 8 within 10 cm/5 deg"
+    assert watching.words == "0 of 8 held-out without landmarks within 10 cm/5 deg"
 
 
 def test_it_watches_as_often_as_it_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:

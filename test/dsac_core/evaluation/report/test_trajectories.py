@@ -11,7 +11,7 @@ import pytest
 from judged import judged
 from scipy.spatial.transform import Rotation
 
-from dsac_core.evaluation.report.trajectories import trajectories, upwards
+from dsac_core.evaluation.report.trajectories import ROBOT, trajectories, upwards
 
 UPWARDS = {"+x": [1, 0, 0], "−x": [-1, 0, 0], "+y": [0, 1, 0], "−y": [0, -1, 0],
            "+z": [0, 0, 1], "−z": [0, 0, -1]}  # fmt: skip
@@ -35,6 +35,16 @@ def test_up_is_where_the_tops_of_the_cameras_are(name: str) -> None:
         for i, turn in enumerate(turns)
     ]
     assert upwards(frames).name == name
+
+
+def test_of_a_robot_its_z_axis_is_up() -> None:
+    turned = tuple(Rotation.from_euler("ZX", [70.0, 10.0], degrees=True).as_quat())
+    pose = (1.0, 2.0, 0.0, *turned)
+    frame = FrameResult("a", True, 0.0, 0.0, 0.1, truth=pose, pose=pose)
+    unknown = FrameResult("b", False, math.inf, math.inf, 0.1)
+    assert upwards([frame, unknown], ROBOT).name == "+z"
+    above, _, _ = trajectories([frame, unknown, frame], ROBOT)
+    assert above.count("not localized") == 0
 
 
 @pytest.mark.parametrize("name", UPWARDS)
