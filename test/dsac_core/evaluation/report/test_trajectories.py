@@ -11,6 +11,7 @@ import pytest
 from judged import judged
 from scipy.spatial.transform import Rotation
 
+from dsac_core.evaluation.metrics import FrameResult
 from dsac_core.evaluation.report.trajectories import ROBOT, trajectories, upwards
 
 UPWARDS = {"+x": [1, 0, 0], "−x": [-1, 0, 0], "+y": [0, 1, 0], "−y": [0, -1, 0],
