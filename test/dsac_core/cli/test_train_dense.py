@@ -256,7 +256,7 @@ def test_stage_by_stage_and_then_evaluated(
     figures = tmp_path / "figures.json"
     evaluate = ["evaluate", "lab", str(bag), "--json", str(figures)]
     assert main([*evaluate, "--rgbd"]) == 0
-    assert json.loads(figures.read_text())["frames"] == 12
+    assert json.loads(figures.read_text())["summary"]["frames"] == 12
     replace(second, depth_calibration=None).save(out)
     assert "mapped without depth" in error_of(main([*evaluate, "--rgbd"]), capfd)
     assert main(evaluate) == 0
