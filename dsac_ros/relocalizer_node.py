@@ -1,173 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The relocalization node: ``ros2 run dsac_ros relocalize --ros-args -p scene:=office``.
+"""The relocalizer's process: ``ros2 run dsac_ros relocalize --ros-args -p scene:=office``.
 
-It only wires. Callbacks put messages into a mailbox, the worker's thread does the work and
-publishes, a timer repeats map -> odom.
+The node itself is in ``dsac_ros.node``. Importing it and PyTorch takes seconds, and taking PyTorch
+apart again one more. A signal ends the process at once in all of that.
 """
 
 from __future__ import annotations
 
-import contextlib
+import os
+import signal
 import sys
-from typing import TYPE_CHECKING
-
-import rclpy
-from rclpy.clock import JumpThreshold
-from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-
-from dsac_core.errors import DsacError
-from dsac_ros.ros_init import ignore_signals, init_ros
-from dsac_ros.ros_parameters import NodeParameters
-from dsac_ros.scene_loading import load_scenes
-from dsac_ros.services import Services
-from dsac_ros.session import Session
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
-    from rclpy.lifecycle import LifecycleState
-    from rclpy.time import TimeJump
-
-    from dsac_ros.parameters import Settings
     from dsac_ros.scene_change import Loader
 
-# Python lets a thread wait 5 ms for another one. The work on an image is a thousand short calls
-# into PyTorch, each of which hands over to the executor's thread and has to come back.
-THREAD_SWITCH_INTERVAL = 0.0002  # s
-WAKE_PERIOD = 0.2  # s between looks for a signal
-_LAST_SPINS = 200  # of the executor; several for each call that waits
 
+def main(argv: Sequence[str] | None = None, load: Loader | None = None) -> NoReturn:
+    """Run the node until it is interrupted, then end the process.
 
-class RelocalizerNode(LifecycleNode):
-    """Camera images in, the robot's pose in the map out.
-
-    Args:
-        load: Opens the scenes that the settings name.
-
-    Raises:
-        ConfigError: A parameter has a value that cannot work.
-    """
-
-    def __init__(self, load: Loader = load_scenes) -> None:
-        """Declare the parameters; everything else waits for ``configure``."""
-        super().__init__("relocalizer")
-        self._load = load
-        self._session: Session | None = None
-        self._settings_table = NodeParameters(self, self._on_settings)
-        self._jump_handle = self.get_clock().create_jump_callback(
-            JumpThreshold(
-                min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True
-            ),
-            post_callback=self._on_clock_jump,
-        )
-        self._offered = Services(self, lambda: self._session)
-
-    @property
-    def autostart(self) -> bool:
-        """Whether to become active without being told."""
-        return self._settings_table.settings.autostart
-
-    def start(self) -> bool:
-        """Configure and activate; False where that failed (the log says why)."""
-        success = TransitionCallbackReturn.SUCCESS
-        return bool(self.trigger_configure() == success and self.trigger_activate() == success)
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the scene and subscribe; where that cannot work, log why and fail."""
-        settings = self._settings_table.settings
-        try:
-            self._session = Session(self, settings, self._load)
-        except DsacError as error:
-            self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        return super().on_configure(state)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to localize."""
-        result = super().on_activate(state)
-        if self._session is not None:
-            self._session.activate()
-        return result
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Localize no more; TF stops."""
-        if self._session is not None:
-            self._session.deactivate()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the scene and the topics back."""
-        self.close()
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """The same, for good."""
-        self.close()
-        return super().on_shutdown(state)
-
-    def close(self) -> None:
-        """Stop the worker and destroy what ``configure`` made."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.deactivate()
-            session.close()
-
-    def send_answers(self) -> None:
-        """Send what closing answered to those who wait; for the end, when nobody spins any more."""
-        for _ in range(_LAST_SPINS):
-            if self.executor is None or not self._offered.awaited:
-                break
-            # An interrupted executor may fail in any way, and an answer is a courtesy then.
-            with contextlib.suppress(Exception):
-                self.executor.spin_once(timeout_sec=0.0)
-
-    def _on_settings(self, settings: Settings) -> None:
-        if self._session is not None:
-            self._session.apply(settings)
-
-    def _on_clock_jump(self, _jump: TimeJump) -> None:
-        if self._session is not None:
-            self._session.reset("the clock jumped")
-
-
-def main(argv: Sequence[str] | None = None, load: Loader = load_scenes) -> int:
-    """Run the node until it is interrupted.
+    It ends with 0 after SIGINT or SIGTERM, with 2 where the node cannot be configured.
 
     Args:
         argv: The command line, with the name of the program.
-        load: Opens the scenes that the settings name.
-
-    Returns:
-        0 after SIGINT or SIGTERM, 2 where it cannot be configured (the log says why).
+        load: Opens the scenes that the settings name (default: ``load_scenes``).
     """
-    node: RelocalizerNode | None = None
-    sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
-    try:
-        init_ros(sys.argv if argv is None else argv)
-        node = RelocalizerNode(load)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        if node.autostart and not node.start():
-            return 2
-        while rclpy.ok():
-            # Python handles a signal only when the executor comes back.
-            executor.spin_once(timeout_sec=WAKE_PERIOD)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except DsacError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    finally:
-        ignore_signals()
-        if node is not None:
-            node.close()
-            node.send_answers()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)  # until ROS is up, see init_ros
+    from dsac_ros.node import run
+
+    if load is None:
+        # Not later, when ROS is up: a KeyboardInterrupt in PyTorch's import may abort the process.
+        import dsac_core.relocalizer  # noqa: F401
+        from dsac_ros.scene_loading import load_scenes
+
+        load = load_scenes
+    code = run(sys.argv if argv is None else argv, load)
+    # Node, worker and DDS are closed. Python's own end would bring nothing but a wait.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

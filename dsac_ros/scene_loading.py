@@ -99,9 +99,10 @@ def load_scene(folder: Path, settings: Settings) -> LoadedScene:
         why = str(error).strip().splitlines()[0]
         msg = f"scene '{scene.name}' does not run on device '{settings.device}': {why}"
         raise ConfigError(msg) from error
-    # By its folder, as it is found: what a map was called when it was made may be there twice.
+    # By its folder, as it is found: what a map was called when it was made may be there twice. A
+    # link is called what the link is called.
     return LoadedScene(
-        folder.resolve().name,
+        folder.name.strip(".") or folder.resolve().name,
         scene.frame_id,
         relocalizer,
         str(relocalizer.device),

@@ -31,6 +31,12 @@ PARAMETERS = (
         None,
     ),
     ("image_transport", "image_transport", "How images come", ("raw", "compressed")),
+    (
+        "image_geometry",
+        "image_geometry",
+        "Whether the images are rectified; auto: where the topic says image_rect",
+        ("auto", "raw", "rectified"),
+    ),
     ("depth_topic", "depth_topic", "Topic of the depth, registered to the images", None),
     ("depth_transport", "depth_transport", "How depth comes", ("raw", "compressedDepth")),
     ("mode", "mode", "Every image, or until the first fix", ("continuous", "once")),
@@ -46,6 +52,7 @@ PARAMETERS = (
     ("device", "device", "Where the network runs: cpu, cuda, cuda:<n> or auto", None),
 )
 BOOLEAN = ("true", "false")
+LIBRARIES = ("rcl", "rmw_fastrtps_cpp")  # their debug messages, thousands, would hide the node's
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -53,7 +60,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             name,
             default_value="",
-            description=f"{description}. Empty: as the parameter files say",
+            description=f"{description}. Empty: as the files say",
             choices=None if choices is None else ["", *choices],
         )
         for name, _, description, choices in PARAMETERS
@@ -68,8 +75,26 @@ def generate_launch_description() -> LaunchDescription:
                 choices=("", *BOOLEAN),
                 description="Use depth, with scene maps made with it. Empty: as the files say",
             ),
+            declare(
+                "cameras",
+                default_value="",
+                description="Several cameras, with commas; the topics of each are <camera>/<topic>."
+                " Empty: as the files say",
+            ),
+            declare(
+                "max_rate",
+                default_value="",
+                description="Hz; while localized look at no more images than this; 0: all."
+                " Empty: as the files say",
+            ),
             declare("params_file", default_value="", description="A parameter file of your own"),
             declare("namespace", default_value="", description="Namespace of the node, per robot"),
+            declare(
+                "namespace_tf",
+                default_value="false",
+                choices=BOOLEAN,
+                description="Use tf and tf_static of the namespace in place of /tf and /tf_static",
+            ),
             declare(
                 "use_sim_time",
                 default_value="false",
@@ -122,23 +147,23 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     }
     if given("rgbd"):
         overrides["rgbd"] = given("rgbd") == "true"
+    if given("cameras"):
+        names = [name.strip() for name in given("cameras").split(",")]
+        overrides["cameras"] = ParameterValue(names, value_type=list[str])
+    if given("max_rate"):
+        try:
+            overrides["max_rate"] = float(given("max_rate"))
+        except ValueError:
+            msg = f"max_rate must be a number of Hz, got '{given('max_rate')}'"
+            raise RuntimeError(msg) from None
     overrides["use_sim_time"] = use_sim_time
     overrides["autostart"] = given("autostart") == "true"
-    nodes: list[LaunchDescriptionEntity] = [
-        Node(
-            package="dsac_ros",
-            executable="relocalize",
-            name="relocalizer",
-            namespace=given("namespace"),
-            parameters=[*(str(file) for file in files if file.is_file()), overrides],
-            ros_arguments=["--log-level", given("log_level")],
-            respawn=given("respawn") == "true",
-            respawn_delay=2.0,
-            output="screen",
-            emulate_tty=True,
-        )
-    ]
-    if given("rviz") == "true":
+    tf = [(f"/{topic}", topic) for topic in ("tf", "tf_static") if given("namespace_tf") == "true"]
+    levels = [given("log_level")]
+    if levels == ["debug"]:
+        levels += [f"{library}:=info" for library in LIBRARIES]
+    nodes: list[LaunchDescriptionEntity] = []
+    if given("rviz") == "true":  # first: where it is not installed, launch leaves behind what runs
         image = given("image_topic")
         nodes.append(
             Node(
@@ -147,8 +172,23 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 namespace=given("namespace"),
                 arguments=["-d", str(config / "relocalize.rviz")],
                 parameters=[{"use_sim_time": use_sim_time}],
-                remappings=[("image", image)] if image else [],
+                remappings=[*tf, *([("image", image)] if image else [])],
                 output="screen",
             )
         )
+    nodes.append(
+        Node(
+            package="dsac_ros",
+            executable="relocalize",
+            name="relocalizer",
+            namespace=given("namespace"),
+            parameters=[*(str(file) for file in files if file.is_file()), overrides],
+            remappings=tf,
+            ros_arguments=[part for level in levels for part in ("--log-level", level)],
+            respawn=given("respawn") == "true",
+            respawn_delay=2.0,
+            output="screen",
+            emulate_tty=True,
+        )
+    )
     return nodes

@@ -40,6 +40,7 @@ class Answer:
     confidence: float
     covariance: np.ndarray = field(default_factory=lambda: 1e-4 * np.eye(6))
     inliers: int = 80
+    landmark_inliers: int = 20
     correspondences: int = 100
     score: float = 0.8
     timings: dict[str, float] = field(default_factory=lambda: {"ransac": SECONDS_PER_IMAGE})

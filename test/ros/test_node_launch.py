@@ -17,6 +17,7 @@ import pytest
 # Not importorskip("launch"): from the root of the repository that finds our folder of launch files.
 launch_ros = pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI; needs a real ROS")
 
+needs_ros2 = pytest.mark.skipif(shutil.which("ros2") is None, reason="needs the ros2 command")
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "relocalize.launch.py"
 
 
@@ -35,13 +36,50 @@ def test_every_argument_is_described() -> None:
         "scene", "image_topic", "camera_info_topic", "image_transport", "map_frame", "odom_frame",
         "base_frame", "tf_mode", "namespace", "use_sim_time", "params_file", "device", "autostart",
         "respawn", "log_level", "rviz", "rgbd", "depth_topic", "depth_transport", "mode",
+        "image_geometry", "cameras", "max_rate", "namespace_tf",
     } == set(arguments)  # fmt: skip
     for argument in arguments.values():
         assert len(argument.description) > 10
         assert argument.default_value is not None
 
 
-@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs the ros2 command")
+def command(*arguments: str) -> tuple[list[str], dict[str, Any]]:
+    """The relocalizer's command line under such arguments, and the parameters in it."""
+    import yaml
+
+    done = subprocess.run(
+        ["ros2", "launch", "--launch-prefix", "echo", "dsac_ros", "relocalize.launch.py",
+         "scene:=42", *arguments],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    words = next(line for line in done.stdout.splitlines() if "--ros-args" in line).split()
+    given: dict[str, Any] = {}
+    for word in words:
+        if Path(word).name.startswith("launch_params_"):
+            (node,) = yaml.safe_load(Path(word).read_text()).values()
+            given |= node["ros__parameters"]
+    return words, given
+
+
+@needs_ros2
+def test_arguments_become_parameters_of_their_type() -> None:
+    words, given = command("cameras:=front, rear", "max_rate:=5", "rgbd:=true")
+    assert given["scene"] == "42"
+    assert given["cameras"] == ["front", "rear"]
+    assert given["max_rate"] == 5.0
+    assert isinstance(given["max_rate"], float)
+    assert given["rgbd"] is True
+    assert "tf_mode" not in given  # as the files say
+    assert "/tf:=tf" not in words
+
+
+@needs_ros2
+def test_tf_can_be_of_the_namespace_and_debug_messages_are_of_the_node() -> None:
+    words, _ = command("namespace_tf:=true", "log_level:=debug")
+    assert {"/tf:=tf", "/tf_static:=tf_static", "debug", "rcl:=info"} <= set(words)
+
+
+@needs_ros2
 def test_a_launched_node_localizes(
     scenes: Path, tmp_path: Path, make_robot: Any, place: Any
 ) -> None:
@@ -78,11 +116,12 @@ def test_a_launched_node_localizes(
     assert "Traceback" not in log.read_text()
 
 
-@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs the ros2 command")
+@needs_ros2
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     for argument, message in (
         ("tf_mode:=sideways", "map_to_odom"),
         ("params_file:=/nowhere.yaml", "/nowhere.yaml"),
+        ("max_rate:=fast", "number of Hz"),
     ):
         done = subprocess.run(
             ["ros2", "launch", "dsac_ros", "relocalize.launch.py", "scene:=x", argument],
