@@ -6,7 +6,7 @@ SHELL := bash
 
 ENV := . tools/env.sh
 
-.PHONY: help setup demo test lint bench studies format clean
+.PHONY: help setup demo test lint bench soak studies format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ lint: setup ## ruff and mypy
 
 bench: setup ## measurements that are too long for tests, beside other software
 	@$(ENV) && python3 -m bench.ransac && python3 -m bench.query_speed
+
+soak: setup ## an hour of faults for the real node, docs/soak.md; MINUTES=10 for less
+	@$(ENV) && DSAC_TEST_ROS=required DSAC_SOAK_MINUTES=$(or $(MINUTES),60) \
+	  DSAC_SOAK_REPORT=$(CURDIR)/out/soak.json python3 -m pytest -s test/ros/test_soak.py
 
 studies: setup ## the questions of the DSAC papers asked small, written to docs/results.md: 45 minutes on one core
 	@$(ENV) && python3 -m bench.studies all

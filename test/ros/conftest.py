@@ -132,7 +132,8 @@ class RunningNode:
             [sys.executable, *program, "--ros-args", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "DSAC_SCENES": str(scenes)},
+            # A home of the test's own: there a node keeps its last pose.
+            env={**os.environ, "DSAC_SCENES": str(scenes), "HOME": str(log.parent)},
             start_new_session=True,
         )
 
