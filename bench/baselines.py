@@ -23,13 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import machine
-from bench.generalisation import WITHIN, Row
+from bench.generalisation import WITHIN
 from bench.image_matching import Matching, NearestImage
-from bench.splits import SPLITS, Part, Walks, add_walk_arguments, known_names, walks_from_arguments
+from bench.rows import Row, run
+from bench.splits import SPLITS, Part, Walks, add_walk_arguments, known_names
 from dsac_core.data.frame import ALL, Frame
-from dsac_core.errors import DatasetError, DsacError
-from dsac_core.files import write_json
+from dsac_core.errors import DatasetError
 from dsac_core.geometry.pose import pose_error
 from dsac_core.relocalizer import Relocalizer
 from dsac_core.training.fast_map import map_scene
@@ -155,23 +154,14 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; the file is written after each row, so that an interrupted run leaves what it has."""
+    """Run it."""
     args = _parser().parse_args(arguments)
-    machine.use_one_thread()
-    rows: list[Row] = []
-    try:
-        walks = walks_from_arguments(args)
-        for row in measure(walks, args.splits, args.methods, args.budget_seconds):
-            rows.append(row)
-            print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            if args.json is not None:
-                content = {"recording": walks.mapped.name, "budget_seconds": args.budget_seconds}
-                write_json(args.json, {**content, "rows": rows, "machine": machine.describe()})
-    except DsacError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    print(f"\n{table(rows)}")
-    return 0
+    return run(
+        args,
+        lambda walks: measure(walks, args.splits, args.methods, args.budget_seconds),
+        table,
+        {"budget_seconds": args.budget_seconds},
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

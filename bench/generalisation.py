@@ -22,19 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine
+from bench.rows import Row, run
 from bench.splits import (
     SPLITS,
     Part,
     Walks,
     add_walk_arguments,
     known_names,
-    walks_from_arguments,
 )
 from dsac_core.data.frame import ALL, spread_indices
-from dsac_core.errors import DatasetError, DsacError
+from dsac_core.errors import DatasetError
 from dsac_core.evaluation.evaluate import relocalize_all
-from dsac_core.files import write_json
 from dsac_core.regression import Sources
 from dsac_core.relocalizer import Relocalizer
 from dsac_core.scene.scene_map import SceneMap
@@ -42,7 +40,6 @@ from dsac_core.training.encoded_recording import Validation
 from dsac_core.training.fast_map import map_scene
 from dsac_core.training.fast_map_config import FastMapConfig
 
-Row = dict[str, Any]
 WITHIN = {"5 cm/5°": (0.05, 5.0), "10 cm/5°": (0.1, 5.0), "25 cm/10°": (0.25, 10.0)}
 MEDIAN = "median cm"
 _CHECKS = 10  # images that a map is checked with
@@ -147,23 +144,14 @@ def over_seeds(values: Sequence[float | None], digits: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; the file is written after each row, so that an interrupted run leaves what it has."""
+    """Run it."""
     args = _parser().parse_args(arguments)
-    machine.use_one_thread()
-    rows: list[Row] = []
-    try:
-        walks = walks_from_arguments(args)
-        for row in measure(walks, args.splits, args.variants, args.seeds, args.iterations):
-            rows.append(row)
-            print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            if args.json is not None:
-                content = {"recording": walks.mapped.name, "iterations": args.iterations}
-                write_json(args.json, {**content, "rows": rows, "machine": machine.describe()})
-    except DsacError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    print(f"\n{table(rows)}")
-    return 0
+    return run(
+        args,
+        lambda walks: measure(walks, args.splits, args.variants, args.seeds, args.iterations),
+        table,
+        {"iterations": args.iterations},
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

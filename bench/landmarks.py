@@ -19,12 +19,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from bench import machine
-from bench.generalisation import MEDIAN, WITHIN, Row, judge, over_seeds
-from bench.splits import SPLITS, Walks, add_walk_arguments, walks_from_arguments
+from bench.generalisation import MEDIAN, WITHIN, judge, over_seeds
+from bench.rows import Row, run
+from bench.splits import SPLITS, Walks, add_walk_arguments
 from dsac_core.data.frame import ALL
-from dsac_core.errors import DatasetError, DsacError
-from dsac_core.files import write_json
+from dsac_core.errors import DatasetError
 from dsac_core.regression import Sources
 from dsac_core.scene.scene_map import SceneMap
 from dsac_core.training.fast_map import map_scene
@@ -93,28 +92,19 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; the file is written after each row, so that an interrupted run leaves what it has."""
+    """Run it."""
     args = _parser().parse_args(arguments)
-    machine.use_one_thread()
     config = {
         "iterations": args.iterations,
         "budget_seconds": args.budget_seconds,
         "use_depth": args.depth,
     }
-    rows: list[Row] = []
-    try:
-        walks = walks_from_arguments(args)
-        for row in measure(walks, args.splits, args.seeds, config):
-            rows.append(row)
-            print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            if args.json is not None:
-                content = {"recording": walks.mapped.name, "config": config}
-                write_json(args.json, {**content, "rows": rows, "machine": machine.describe()})
-    except DsacError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    print(f"\n{table(rows)}")
-    return 0
+    return run(
+        args,
+        lambda walks: measure(walks, args.splits, args.seeds, config),
+        table,
+        {"config": config},
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -152,7 +152,7 @@ def test_the_command_writes_a_table(
     frames = Recording([blank(f"{index}", pose_near(index)) for index in range(6)])
     tests = {"near": part(bench, frames, [4]), "far": part(bench, frames, [3, 5])}
     walks = bench.Walks(part(bench, frames, [0, 1, 2]), tests)
-    monkeypatch.setattr(bench, "walks_from_arguments", lambda _: walks)
+    monkeypatch.setattr("bench.rows.walks_from_arguments", lambda _: walks)
     target = tmp_path / "figures.json"
     chosen = ["--splits", "all,quarter", "--methods", "nearest", "--json", str(target)]
     assert bench.main(chosen) == 0
