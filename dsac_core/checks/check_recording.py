@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_FAULTS = 3  # of poses and cameras, one upon the other
 _MISFIT = 10.0  # px of an image 640 px wide: what RANSAC takes for an inlier (DSAC*, section 4)
+_MUCH_LESS = 0.5  # of what one change leaves, if two are to be the explanation
 _FARTHEST = 300.0  # metres to the typical keypoint that moves: no robot maps such a place ...
 _NEAREST = 0.02  # ... nor one so near
 _WIDTHS = "px in images 640 px wide"
@@ -81,8 +82,11 @@ def _check_poses_and_cameras(
     for number in range(_MOST_FAULTS):
         progress("comparing", number / _MOST_FAULTS)
         found = explain(evidence, belief)
-        if found is None and _misfit(evidence, belief) > _MISFIT:
-            found = explain_by_two(evidence, belief)
+        left = _misfit(evidence, belief) if found is None else found.after_px
+        if left > _MISFIT:
+            by_two = explain_by_two(evidence, belief)
+            if by_two is not None and by_two.after_px < _MUCH_LESS * left:
+                found = by_two
         if found is None:
             break
         mended = found.hypothesis.belief

@@ -38,7 +38,7 @@ def test_normals_turn_to_where_points_were_seen_from() -> None:
 
 def test_without_open3d_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open3d", None)
-    with pytest.raises(ConfigError, match=r'pip install "dsac-ros\[mesh\]"$'):
+    with pytest.raises(ConfigError, match=r"pip install open3d$"):
         check_mesh_support()
 
 
