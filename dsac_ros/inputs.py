@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from dsac_ros.camera_stream import Arrival, CameraStream, beside
+from dsac_ros.camera_stream import CameraStream
 from dsac_ros.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
     from dsac_ros.camera_diagnostics import CameraDiagnostics
+    from dsac_ros.camera_stream import Arrival
     from dsac_ros.image_records import Frame
     from dsac_ros.parameters import Settings
     from dsac_ros.stamps import Verdict
-
-__all__ = ["Arrival", "Inputs", "beside"]
 
 
 class Inputs:
@@ -41,7 +40,6 @@ class Inputs:
         streams = self._streams.values()
         self.image_topic = ", ".join(stream.image_topic for stream in streams)
         self.info_topic = ", ".join(stream.info_topic for stream in streams)
-        self.depth_topic = ", ".join(stream.depth_topic for stream in streams if settings.rgbd)
 
     def open(self) -> Mailbox[Arrival]:
         """From now on the newest image of each camera waits in the mailbox that this returns."""

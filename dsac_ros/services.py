@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rclpy.lifecycle import LifecycleNode
 
+    from dsac_ros.msg import RelocalizationResult
     from dsac_ros.session import Session
 
 UNCONFIGURED = "the node is not configured: configure and activate it"
@@ -60,22 +61,24 @@ class Services:
     async def _trigger(
         self, request: TriggerLocalization.Request, response: TriggerLocalization.Response
     ) -> TriggerLocalization.Response:
-        session = self._session()
-        answer = Answer(UNCONFIGURED)
-        if session is not None:
-            answer = await self._answer(lambda done: session.trigger(request, done))
-        response.result = result_message(answer, session.map_frame if session else "")
+        response.result = await self._result(lambda session, done: session.trigger(request, done))
         return response
 
     async def _localize(
         self, request: LocalizeImage.Request, response: LocalizeImage.Response
     ) -> LocalizeImage.Response:
-        session = self._session()
-        answer = Answer(UNCONFIGURED)
-        if session is not None:
-            answer = await self._answer(lambda done: session.localize(request, done))
-        response.result = result_message(answer, session.map_frame if session else "")
+        response.result = await self._result(lambda session, done: session.localize(request, done))
         return response
+
+    async def _result(
+        self, ask: Callable[[Session, Callable[[Answer], None]], None]
+    ) -> RelocalizationResult:
+        """What the session answers, or that there is none."""
+        session = self._session()
+        if session is None:
+            return result_message(Answer(UNCONFIGURED), "")
+        answer = await self._answer(lambda done: ask(session, done))
+        return result_message(answer, session.map_frame)
 
     async def _load_scene(
         self, request: LoadScene.Request, response: LoadScene.Response

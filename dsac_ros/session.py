@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from rclpy.lifecycle import LifecycleNode
 
-    from dsac_ros.inputs import Arrival
+    from dsac_ros.camera_stream import Arrival
     from dsac_ros.mailbox import Mailbox
     from dsac_ros.parameters import Settings
     from dsac_ros.scene_change import Loader
@@ -282,14 +282,15 @@ class Session:
     def _publish(self, outcome: Outcome, arrival: Arrival) -> None:
         scene = self.scenes.answered
         self._outputs.publish(outcome, arrival.arrival)
+        latency = time.monotonic() - arrival.steady
         self._outputs.publish_status(
             outcome,
             scene=scene,
-            latency=time.monotonic() - arrival.steady,
+            latency=latency,
             received=self._inputs.received,
             dropped=self._inputs.dropped,
         )
-        self._health.record(outcome, time.monotonic() - arrival.steady)
+        self._health.record(outcome, latency)
         self._memory.keep(outcome, scene)
         if not outcome.skipped:
             base = self._settings.base_frame_id
