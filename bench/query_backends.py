@@ -44,6 +44,8 @@ def _torch(dtype: torch.dtype) -> Backend:
         del folder, threads
         relocalizer, regressor = _relocalizer(scene)
         regressor._encoder = ImageEncoder(_CPU, dtype)
+        if dtype == torch.float32:
+            regressor._head = scene.regressor  # not fused for bfloat16
         return relocalizer
 
     return Backend(make)

@@ -18,8 +18,9 @@ from dsac_core.geometry.rectify import rectify
 from dsac_core.landmarks.matcher import LandmarkMatcher
 from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.networks.coordinate_network import normalise_gray, output_grid
-from dsac_core.networks.image_encoder import ImageEncoder
-from dsac_core.networks.keypoint_detector import KeypointDetector
+from dsac_core.networks.fused_layers import can_fuse
+from dsac_core.networks.precision import inference_dtype
+from dsac_core.networks.shared_encoder import shared_encoder
 from dsac_core.ransac.correspondences import Correspondences
 
 if TYPE_CHECKING:
@@ -127,18 +128,20 @@ class FeatureRegressor:
         max_cells: int,
         use: Sources = "both",
     ) -> None:
-        """Load the encoder and copy head and landmarks to the device.
+        """Copy head and landmarks to the device.
 
         Raises:
             ConfigError: The map has not what is to be used.
         """
         self._scene, self._device, self._max_cells = scene, device, max_cells
-        self._encoder = ImageEncoder(device)
+        self._encoder = shared_encoder(device, inference_dtype(device))
+        self._detect = self._encoder.keypoints
         self._head, self._matcher = None, None
         if use != "landmarks" and scene.regression:
             self._head = copy.deepcopy(head).to(device)
+            if can_fuse(device, self._encoder.dtype):
+                self._head.fuse()
         if use != "regression" and scene.landmarks is not None:
-            self._detector = KeypointDetector(device, self._encoder.dtype)
             self._matcher = LandmarkMatcher(scene.landmarks, device, self._encoder.dtype)
         if self._head is None and self._matcher is None:
             has, lacks = ("landmarks", "regression") if use == "regression" else ("", "landmarks")
@@ -191,7 +194,7 @@ class FeatureRegressor:
         if self._matcher is None:
             return None
         started = time.perf_counter()
-        keypoints = self._detector(gray, encoded, _KEYPOINTS)
+        keypoints = self._detect(gray, encoded, _KEYPOINTS)
         detected_at = time.perf_counter()
         matches = self._matcher(keypoints)
         pixels = keypoints.pixels_K2[matches.keypoint_M].cpu().double().numpy()

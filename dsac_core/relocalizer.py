@@ -15,7 +15,7 @@ from dsac_core.geometry.pose import invert, rotate_covariance
 from dsac_core.landmarks.lead import landmark_lead, weight_in_view
 from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.ransac.config import RansacConfig
-from dsac_core.ransac.estimate import RansacResult, estimate_poses, score_poses
+from dsac_core.ransac.estimate import RansacResult, estimate_poses, refine_poses, score_poses
 from dsac_core.regression import Regressed, Sources, make_regressor
 from dsac_core.scene.confidence import Evidence, position_deviation
 
@@ -131,16 +131,15 @@ class Relocalizer:
         if scorer is not None and (scorer.inlier_threshold < _LEAST_PIXELS) != in_metres:
             scorer = None
 
-        def estimated_from(given: Correspondences) -> RansacResult:
-            generator = torch.Generator().manual_seed(0)
-            return estimate_poses(given, ransac, generator, prior_B34=prior_B34, scorer=scorer)
-
+        generator = torch.Generator().manual_seed(0)
         with torch.inference_mode():
-            result = estimated_from(correspondences)
+            result = estimate_poses(
+                correspondences, ransac, generator, prior_B34=prior_B34, scorer=scorer
+            )
             weight = _landmark_weight_in_view(result, correspondences, calibration)
             if weight > _MUCH_HEAVIER * calibration.landmark_weight:
                 heavier = regressed.correspondences(with_depth=in_metres, landmark_weight=weight)
-                again = estimated_from(heavier)
+                again = refine_poses(heavier, result.cam_T_world_B34, ransac)
                 if again.found_B[0]:
                     # Judged by the map's own weight, so that views can be compared.
                     score_B = score_poses(correspondences, again.cam_T_world_B34, ransac)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from dsac_core.errors import ConfigError
+from dsac_core.networks.fused_layers import FusedLinear
 
 LARGEST_SIZE = 4096  # of any dimension: a damaged header must not ask for all memory
 MIN_SCALE = 0.02  # of the homogeneous coordinate: bounds how far a prediction can lie
@@ -61,15 +62,23 @@ class CoordinateHead(nn.Module):
     def forward(self, features_NC: torch.Tensor) -> torch.Tensor:
         """Scene coordinates [N x 3], metres, float32, for cell features [N x C]."""
         x = (features_NC.float() - self.feature_mean) / self.feature_std
-        x = functional.relu(self.enter(x))
+        x = _activated(self.enter, x)
         for block in self.blocks:
             y = x
             for layer in block:  # type: ignore[attr-defined]
-                y = functional.relu(layer(y))
+                y = _activated(layer, y)
             x = x + y
         for layer in self.neck:
-            x = functional.relu(layer(x))
+            x = _activated(layer, x)
         return self._from_homogeneous(self.leave(x).float())
+
+    def fuse(self) -> None:
+        """Compute as oneDNN is fastest (``can_fuse``), for good: it learns no more."""
+        for name, layer in list(self.named_modules()):
+            if isinstance(layer, nn.Linear):
+                owner, _, place = name.rpartition(".")
+                one = FusedLinear(layer, relu=layer is not self.leave)
+                setattr(self.get_submodule(owner), place, one)
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The square weight matrices, from hidden layer to hidden layer."""
@@ -79,3 +88,8 @@ class CoordinateHead(nn.Module):
     def _from_homogeneous(self, xyzw_N4: torch.Tensor) -> torch.Tensor:
         w = functional.softplus(xyzw_N4[:, 3:]) + MIN_SCALE
         return self.centre + xyzw_N4[:, :3] / w
+
+
+def _activated(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = layer(x)
+    return result if isinstance(layer, FusedLinear) else functional.relu(result)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dsac_core.geometry.grid import STRIDE, cell_centres
+from dsac_core.networks.fused_layers import can_fuse
 from dsac_core.networks.precision import inference_dtype
 from dsac_core.networks.xfeat_encoder import (
     CellFeatures,
@@ -43,6 +44,8 @@ class ImageEncoder(nn.Module):
         encoder = copy.deepcopy(load_xfeat_encoder()).to(device, self.dtype)
         # The order of memory in which convolutions are fastest.
         self._encoder: XFeatEncoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if can_fuse(device, self.dtype):
+            self._encoder.fuse()
 
     @torch.inference_mode()
     def forward(self, gray_HW: torch.Tensor) -> EncodedImage:

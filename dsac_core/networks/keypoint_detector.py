@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from dsac_core.geometry.grid import STRIDE
+from dsac_core.networks.fused_layers import can_fuse, fused
 from dsac_core.networks.xfeat_encoder import load_keypoint_layers, standardise
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class KeypointDetector(nn.Module):
         """Load the weights."""
         super().__init__()
         self._dtype = dtype
-        self._layers = load_keypoint_layers().to(device, dtype)
+        layers = load_keypoint_layers().to(device, dtype)
+        self._layers = fused(layers) if can_fuse(device, dtype) else layers
 
     @torch.inference_mode()
     def forward(self, gray_HW: torch.Tensor, encoded: EncodedImage, most: int) -> Keypoints:

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from dsac_core.errors import ConfigError
+from dsac_core.networks.fused_layers import fused
 
 ENCODER_NAME = "xfeat-fused64-stride8-64"
 FEATURE_CHANNELS = 128
@@ -53,6 +54,12 @@ class XFeatEncoder(nn.Module):
         )
         self.requires_grad_(requires_grad=False).eval()
 
+    def fuse(self) -> None:
+        """Compute as oneDNN is fastest (``can_fuse``), for good."""
+        for name, layers in list(self.named_children()):
+            in_sequence = layers if isinstance(layers, nn.Sequential) else nn.Sequential(layers)
+            setattr(self, name, fused(in_sequence))
+
     def forward(self, gray_B1HW: torch.Tensor) -> CellFeatures:
         """Describe the cells of images [B x 1 x H x W], float32, of any brightness scale.
 
@@ -71,9 +78,9 @@ class XFeatEncoder(nn.Module):
             + functional.interpolate(sixteenth, size, mode="bilinear")
             + functional.interpolate(coarse, size, mode="bilinear")
         )
-        fused = self.fusion(pyramid)
-        reliability = torch.sigmoid(self.reliability(fused))[:, 0]
-        return CellFeatures(torch.cat([fused, eighth], dim=1), reliability)
+        fine = self.fusion(pyramid)
+        reliability = torch.sigmoid(self.reliability(fine))[:, 0]
+        return CellFeatures(torch.cat([fine, eighth], dim=1), reliability)
 
 
 def pad_to_alignment(image_B1HW: torch.Tensor) -> torch.Tensor:

@@ -99,6 +99,28 @@ def estimate_poses(
         scores = estimator.score(correspondences, pool.poses_BH34, scorer)
         scores = scores.masked_fill(~pool.scores_BH.isfinite(), -torch.inf)
         poses = select(pool.poses_BH34, scores, selection, generator)[:, None]
+    return refine_poses(correspondences, poses[:, 0], config, draws=pool.draws)
+
+
+@_one_thread()
+@torch.no_grad()
+def refine_poses(
+    correspondences: Correspondences,
+    cam_T_world_B34: torch.Tensor,
+    config: RansacConfig,
+    *,
+    draws: int = 0,
+) -> RansacResult:
+    """The second half of RANSAC: poses refined on the inliers that they have (Eq. 6), and judged.
+
+    Args:
+        correspondences: Of B images.
+        cam_T_world_B34: Where to start.
+        config: The settings.
+        draws: What it took to come there.
+    """
+    estimator = estimator_of(correspondences)
+    poses = cam_T_world_B34[:, None]
     weights = correspondences.weights_BN[:, None]
     steps = config.max_refinements
     kernel = truncated(config.inlier_threshold)
@@ -124,7 +146,7 @@ def estimate_poses(
         inliers_BN=inliers_BN,
         score_B=soft_inlier_count(errors, correspondences.weights_BN, config)[:, 0],
         covariance_B66=covariance_B66,
-        draws=pool.draws,
+        draws=draws,
     )
 
 
