@@ -33,6 +33,7 @@ _LEAST_SHARE_OF_CELLS = 0.1  # of an image: as if so many were usable, when fewe
 _LEAST_PIXELS = 0.5  # thresholds in px are larger, those in metres smaller
 _BLOCKS = 4  # along each side of an image, to see how inliers are spread
 _LEAST_IN_BLOCK = 3  # inliers
+_SAME_PROPORTIONS = 0.02  # of the height: sizes are rounded
 _MUCH_HEAVIER = 3.0  # landmarks of less more weight give hardly another pose
 _LEAST_SHARE_WITH_DEPTH = 0.1  # of the cells: with less, colour says more
 
@@ -108,8 +109,9 @@ class Relocalizer:
             image: H x W x 3 (RGB) or H x W (gray), uint8.
             camera: Its calibration, for exactly this image size.
             depth: H x W of any size, metres along the optical axis, registered to the image; 0,
-                NaN and infinity are none. It is used where the map was checked with depth, and
-                where enough of it is there; else the estimate's reason says that it was not.
+                NaN and infinity are none. It is used where it has the image's proportions, the map
+                was checked with depth, and enough of it is there; else the estimate's reason says
+                that it was not.
             prior: world_T_cam [4 x 4] that is expected, as from odometry: one more hypothesis,
                 and a reason to search for less long where the image agrees with it.
 
@@ -120,11 +122,13 @@ class Relocalizer:
         if prior is not None:
             cam_T_world = invert(invert(self.scene.map_T_scene) @ prior)
             prior_B34 = torch.from_numpy(cam_T_world[None, :3])
+        depth, misfit = _fitting(depth, camera)
         regressed = self._regress(image, camera, depth)
         regressed_at = time.perf_counter()
         correspondences, calibration, ransac, remark = self._with_or_without_depth(
             regressed, given=depth is not None
         )
+        remark = misfit or remark
         scorer = regressed.scorer
         # A score CNN knows residuals in px or in metres; its threshold, px or 0.1 m, says which.
         in_metres = correspondences.camera_points_BN3 is not None
@@ -155,6 +159,7 @@ class Relocalizer:
 
         Arguments and errors are those of a call.
         """
+        depth, _ = _fitting(depth, camera)
         regressed = self._regress(image, camera, depth)
         return self._with_or_without_depth(regressed, given=depth is not None)[0]
 
@@ -239,6 +244,20 @@ class Relocalizer:
             landmark_inliers=of_landmarks,
             timings=timings,
         )
+
+
+def _fitting(
+    depth: NDArray[np.float32] | None, camera: Camera
+) -> tuple[NDArray[np.float32] | None, str]:
+    """Depth, where it can show the field of view of the image; else none, and why."""
+    if depth is None:
+        return None, ""
+    height, width = depth.shape
+    rows = height * camera.width / max(width, 1)  # that it would have in the image's width
+    if min(height, width) > 0 and abs(rows - camera.height) <= _SAME_PROPORTIONS * camera.height:
+        return depth, ""
+    size = f"{width}x{height}, which is not in proportion to {camera.width}x{camera.height}"
+    return None, f"depth is not used, it is {size}"
 
 
 def _landmark_weight_in_view(

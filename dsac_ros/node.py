@@ -7,7 +7,6 @@ repeats map -> odom.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import sys
 import traceback
@@ -17,11 +16,13 @@ import rclpy
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.exceptions import NameValidationException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from dsac_core.errors import DsacError
-from dsac_ros.ros_init import ignore_signals, init_ros
+from dsac_ros.executor import make_executor
+from dsac_ros.lifecycle_requests import refuse_wrong_transitions
+from dsac_ros.ros_init import ignore_signals, init_ros, note_signals
 from dsac_ros.ros_parameters import NodeParameters
 from dsac_ros.scene_loading import load_scenes
 from dsac_ros.services import Services
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 # Python lets a thread wait 5 ms for another one. The work on an image is a thousand short calls
 # into PyTorch, each of which hands over to the executor's thread and has to come back.
 THREAD_SWITCH_INTERVAL = 0.0002  # s
-WAKE_PERIOD = 0.2  # s between looks for a signal
-_LAST_SPINS = 200  # of the executor; several for each call that waits
+WAKE_PERIOD = 0.2  # s: Python handles a signal only when the executor comes back
 
 
 class RelocalizerNode(LifecycleNode):
@@ -65,7 +65,8 @@ class RelocalizerNode(LifecycleNode):
             ),
             post_callback=self._on_clock_jump,
         )
-        self._offered = Services(self, lambda: self._session)
+        Services(self, lambda: self._session)
+        refuse_wrong_transitions(self)
 
     @property
     def autostart(self) -> bool:
@@ -123,15 +124,6 @@ class RelocalizerNode(LifecycleNode):
             session.deactivate()
             session.close()
 
-    def send_answers(self) -> None:
-        """Send what closing answered to those who wait; for the end, when nobody spins any more."""
-        for _ in range(_LAST_SPINS):
-            if self.executor is None or not self._offered.awaited:
-                break
-            # An interrupted executor may fail in any way, and an answer is a courtesy then.
-            with contextlib.suppress(Exception):
-                self.executor.spin_once(timeout_sec=0.0)
-
     def _on_settings(self, settings: Settings) -> None:
         if self._session is not None:
             self._session.apply(settings)
@@ -165,12 +157,12 @@ def _run(arguments: Sequence[str], load: Loader) -> int:
     try:
         init_ros(arguments)
         node = RelocalizerNode(load)
-        executor = SingleThreadedExecutor()
+        executor = make_executor()
         executor.add_node(node)
         if node.autostart and not node.start():
             return 2
-        while rclpy.ok():
-            # Python handles a signal only when the executor comes back.
+        interrupted = note_signals()
+        while rclpy.ok() and not interrupted():
             executor.spin_once(timeout_sec=WAKE_PERIOD)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -181,7 +173,6 @@ def _run(arguments: Sequence[str], load: Loader) -> int:
         ignore_signals()
         if node is not None:
             node.close()
-            node.send_answers()
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

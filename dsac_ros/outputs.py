@@ -6,11 +6,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
 from tf2_ros import TransformBroadcaster
 
 from dsac_ros.frames import OdometryCorrection
-from dsac_ros.messages import pose_message, status_message, transform_message
+from dsac_ros.messages import (
+    pose_message,
+    status_message,
+    time_message,
+    transform_message,
+)
 from dsac_ros.msg import RelocalizationStatus
 from dsac_ros.qos import overridable
 from dsac_ros.stamps import NANOSECONDS
@@ -19,6 +24,7 @@ from dsac_ros.state import State
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
+    from dsac_ros.frames import FloatArray
     from dsac_ros.gate import Fix
     from dsac_ros.image_records import Outcome
     from dsac_ros.parameters import Settings
@@ -41,6 +47,8 @@ class Outputs:
         self._node = node
         self._map_frame = map_frame
         self._correction = OdometryCorrection()
+        self._said: FloatArray | None = None  # the correction that ``_message`` holds
+        self._message = TransformStamped()
         self._sending = threading.Lock()
         create = node.create_lifecycle_publisher
         self._pose = create(PoseWithCovarianceStamped, "~/pose", QUEUE, **overridable())
@@ -106,11 +114,16 @@ class Outputs:
             now = self._node.get_clock().now().nanoseconds
             found = self._correction.stamped(now, self.settings.transform_tolerance)
             if found is not None:
-                map_T_odom, stamp = found
-                odom = self.settings.odom_frame_id
-                self._broadcaster.sendTransform(
-                    transform_message(map_T_odom, self._map_frame, odom, stamp)
-                )
+                self._broadcaster.sendTransform(self._correction_message(*found))
+
+    def _correction_message(self, map_T_odom: FloatArray, stamp: int) -> TransformStamped:
+        """Until the next correction the message is the same but for its stamp."""
+        if map_T_odom is not self._said:
+            odom = self.settings.odom_frame_id
+            self._message = transform_message(map_T_odom, self._map_frame, odom, stamp)
+            self._said = map_T_odom
+        self._message.header.stamp = time_message(stamp)
+        return self._message
 
     def close(self) -> None:
         """Destroy the publishers."""

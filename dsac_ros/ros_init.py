@@ -13,7 +13,7 @@ from rclpy.utilities import remove_ros_args
 from dsac_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 
@@ -44,6 +44,17 @@ def without_ros_arguments(arguments: Sequence[str]) -> list[str]:
         return list(remove_ros_args(list(arguments)))
     except RuntimeError as error:
         raise _readable(error) from error
+
+
+def note_signals() -> Callable[[], bool]:
+    """From now on a signal raises nothing; call what this returns to hear whether one came.
+
+    An executor would report a KeyboardInterrupt as an error of the callback that it hits.
+    """
+    came: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda signal_number, _frame: came.append(signal_number))
+    return lambda: bool(came)
 
 
 def ignore_signals() -> None:

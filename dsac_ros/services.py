@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's services. They answer while the network runs, in any state of the lifecycle.
-
-A callback that has to wait is a coroutine: it awaits a future, and the executor goes on. The thread
-that completes the future wakes the executor, which then sends the answer.
-"""
+"""The node's services. They answer while the network runs, in any state of the lifecycle."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from dsac_core.errors import DsacError
 from dsac_core.scene.locate import known_scenes
+from dsac_ros.deferred import Deferred, allow_deferred
 from dsac_ros.messages import result_message
 from dsac_ros.requests import Answer
 from dsac_ros.session import INACTIVE
@@ -25,7 +20,6 @@ if TYPE_CHECKING:
 
     from rclpy.lifecycle import LifecycleNode
 
-    from dsac_ros.msg import RelocalizationResult
     from dsac_ros.session import Session
 
 UNCONFIGURED = "the node is not configured: configure and activate it"
@@ -41,11 +35,7 @@ class Services:
 
     def __init__(self, node: LifecycleNode, session: Callable[[], Session | None]) -> None:
         """Offer them."""
-        self._node = node
         self._session = session
-        self._awaited = 0
-        # Reentrant: a call that waits must not hold back the images that it waits for.
-        group = ReentrantCallbackGroup()
         for kind, name, callback in (
             (TriggerLocalization, "trigger", self._trigger),
             (LocalizeImage, "localize", self._localize),
@@ -56,41 +46,50 @@ class Services:
             (Trigger, "pause", self._pause),
             (Trigger, "resume", self._resume),
         ):
-            node.create_service(kind, f"~/{name}", callback, callback_group=group)
+            allow_deferred(node.create_service(kind, f"~/{name}", callback))
 
-    async def _trigger(
+    def _trigger(
         self, request: TriggerLocalization.Request, response: TriggerLocalization.Response
-    ) -> TriggerLocalization.Response:
-        response.result = await self._result(lambda session, done: session.trigger(request, done))
-        return response
+    ) -> TriggerLocalization.Response | Deferred:
+        return self._result(response, lambda session, done: session.trigger(request, done))
 
-    async def _localize(
+    def _localize(
         self, request: LocalizeImage.Request, response: LocalizeImage.Response
-    ) -> LocalizeImage.Response:
-        response.result = await self._result(lambda session, done: session.localize(request, done))
-        return response
+    ) -> LocalizeImage.Response | Deferred:
+        return self._result(response, lambda session, done: session.localize(request, done))
 
-    async def _result(
-        self, ask: Callable[[Session, Callable[[Answer], None]], None]
-    ) -> RelocalizationResult:
-        """What the session answers, or that there is none."""
+    def _result(
+        self, response: Any, ask: Callable[[Session, Callable[[Answer], None]], None]
+    ) -> Any:
+        """The response with what the session answers, or that there is none."""
         session = self._session()
         if session is None:
-            return result_message(Answer(UNCONFIGURED), "")
-        answer = await self._answer(lambda done: ask(session, done))
-        return result_message(answer, session.map_frame)
+            response.result = result_message(Answer(UNCONFIGURED), "")
+            return response
+        later, map_frame = Deferred(), session.map_frame
 
-    async def _load_scene(
+        def done(answer: Answer) -> None:
+            response.result = result_message(answer, map_frame)
+            later.set_result(response)
+
+        ask(session, done)
+        return later
+
+    def _load_scene(
         self, request: LoadScene.Request, response: LoadScene.Response
-    ) -> LoadScene.Response:
+    ) -> LoadScene.Response | Deferred:
         session = self._session()
         if session is None:
             response.success, response.message = False, UNCONFIGURED
-        else:
-            response.success, response.message = await self._answer(
-                lambda done: session.load_scene(request.scene, done)
-            )
-        return response
+            return response
+        later = Deferred()
+
+        def done(end: tuple[bool, str]) -> None:
+            response.success, response.message = end
+            later.set_result(response)
+
+        session.load_scene(request.scene, done)
+        return later
 
     def _list_scenes(
         self, _request: ListScenes.Request, response: ListScenes.Response
@@ -133,20 +132,3 @@ class Services:
         if session is not None and session.active:
             action(session)
         return response
-
-    @property
-    def awaited(self) -> int:
-        """How many calls wait for their answer, or have it and it is not sent yet."""
-        return self._awaited
-
-    async def _answer(self, ask: Callable[[Callable[[Any], None]], None]) -> Any:
-        """What ``ask`` hands to its argument, now or later and in any thread."""
-        future = Future(executor=self._node.executor)
-        # Up to Jazzy nothing but a callback on the future wakes the executor when it is done.
-        future.add_done_callback(lambda _: None)
-        ask(future.set_result)
-        self._awaited += 1
-        try:
-            return await future
-        finally:
-            self._awaited -= 1

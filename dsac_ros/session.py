@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -78,23 +79,11 @@ class Session:
         self._announced = State.SEARCHING
         self._announcing = threading.Lock()
         self._buffer = Buffer(node=node)
-        self._listener = TransformListener(self._buffer, node, spin_thread=False)
         self._transforms = TfTransforms(self._buffer, settings.transform_timeout)
         self._pipeline = Pipeline(self.scenes, self._transforms, settings, self.map_frame)
-        with checked_overrides():
-            self._inputs = Inputs(node, settings, self._on_stamps_jumped)
-            self._outputs = Outputs(node, settings, self.map_frame)
-            self._pictures = Pictures(node, self.map_frame)
-            self._initial_pose = node.create_subscription(
-                PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, 1, **overridable()
-            )
-        self._health = Health(
-            node,
-            self._inputs,
-            lambda: self._pipeline.state.current,
-            self.scenes.device,
-            self.scenes.names,
-        )
+        with ExitStack() as made:
+            self._create(node, settings, made)
+            self._made = made.pop_all()
         self._memory = PoseMemory(
             node.get_fully_qualified_name(),
             settings.saved_pose_dir,
@@ -107,17 +96,38 @@ class Session:
         if prior is not None:
             node.get_logger().info(f"searching from the last pose first: {self._memory.path}")
             self._pipeline.set_pose(prior)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timers = [
-            node.create_timer(1.0 / settings.tf_rate, self._on_timer),
-            node.create_timer(EXPIRY_PERIOD, self.requests.expire, clock=steady),
-        ]
         self._pipeline.state.pause()
         node.get_logger().info(
             f"{self.scenes} in frame '{self.map_frame}'; images from"
             f" {self._inputs.image_topic}, calibration from {self._inputs.info_topic};"
             f" TF {settings.resolved_tf_mode}; parameters: {settings.summary()}"
         )
+
+    def _create(self, node: LifecycleNode, settings: Settings, made: ExitStack) -> None:
+        """What talks to others; ``made`` takes it all away again, also where the rest fails."""
+        made.callback(TransformListener(self._buffer, node, spin_thread=False).unregister)
+        with checked_overrides():
+            self._inputs = Inputs(node, settings, self._on_stamps_jumped)
+            made.callback(self._inputs.close)
+            self._outputs = Outputs(node, settings, self.map_frame)
+            made.callback(self._outputs.close)
+            self._pictures = Pictures(node, self.map_frame)
+            made.callback(self._pictures.close)
+            initial_pose = node.create_subscription(
+                PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, 1, **overridable()
+            )
+            made.callback(node.destroy_subscription, initial_pose)
+        state = self._pipeline.state
+        self._health = Health(
+            node, self._inputs, lambda: state.current, self.scenes.device, self.scenes.names
+        )
+        made.callback(self._health.close)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for timer in (
+            node.create_timer(1.0 / settings.tf_rate, self._on_timer),
+            node.create_timer(EXPIRY_PERIOD, self.requests.expire, clock=steady),
+        ):
+            made.callback(node.destroy_timer, timer)
 
     def activate(self) -> None:
         """Begin to localize."""
@@ -143,14 +153,7 @@ class Session:
         with self._swapping:
             self._closed = True
         self._change.end(in_use=False, why="the node was cleaned up")
-        self._health.close()
-        self._pictures.close()
-        self._node.destroy_subscription(self._initial_pose)
-        for timer in self._timers:
-            self._node.destroy_timer(timer)
-        self._inputs.close()
-        self._outputs.close()
-        self._listener.unregister()
+        self._made.close()
 
     def apply(self, settings: Settings) -> None:
         """Go on with other settings."""
@@ -194,7 +197,14 @@ class Session:
             ConfigError: The message is not a pose with a covariance.
         """
         now = self._node.get_clock().now().nanoseconds
-        self._pipeline.set_pose(said_pose(pose, now))
+        said = said_pose(pose, now)
+        x, y, z = said.pose[:3, 3]
+        self._node.get_logger().info(
+            f"told to be at {x:.2f}, {y:.2f}, {z:.2f} m in frame '{said.frame_id}'"
+        )
+        self._pipeline.set_pose(said)
+        self._outputs.follow(self._pipeline.state.current)
+        self._announce(self._pipeline.state.current, "searching from the pose that was set")
 
     def trigger(
         self, request: TriggerLocalization.Request, on_answer: Callable[[Answer], None]

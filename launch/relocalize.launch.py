@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -132,7 +132,8 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         return LaunchConfiguration(name).perform(context)
 
     config = Path(get_package_share_directory("dsac_ros")) / "config"
-    files = [config / "relocalizer.yaml", config / "scenes" / f"{Path(given('scene')).name}.yaml"]
+    of_scene = config / "scenes" / f"{Path(given('scene')).name}.yaml"
+    files = [config / "relocalizer.yaml", of_scene]
     if given("params_file"):
         files.append(Path(given("params_file")).expanduser())
         if not files[-1].is_file():
@@ -163,6 +164,8 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if levels == ["debug"]:
         levels += [f"{library}:=info" for library in LIBRARIES]
     nodes: list[LaunchDescriptionEntity] = []
+    if of_scene.is_file():
+        nodes.append(LogInfo(msg=f"parameters for the scene of this name: {of_scene}"))
     if given("rviz") == "true":  # first: where it is not installed, launch leaves behind what runs
         image = given("image_topic")
         nodes.append(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -104,6 +105,26 @@ def test_too_little_depth_is_not_used() -> None:
     assert "depth" not in enough.reason
     assert enough.correspondences == 4 * 40
     assert error(enough) < 0.02
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 40), (30, 0), (30, 30), (30, 42), (36, 40)])
+def test_depth_of_other_proportions_than_the_image_is_not_used(shape: tuple[int, int]) -> None:
+    scene = known(**WITH_DEPTH)
+    estimate = relocalize(scene, depth=np.ones(shape, dtype=np.float32))
+    without = relocalize(scene)
+    size = f"{shape[1]}x{shape[0]}"
+    assert f"; depth is not used, it is {size}, which is not in proportion" in estimate.reason
+    np.testing.assert_array_equal(estimate.world_T_cam, without.world_T_cam)
+
+
+def test_depth_may_be_smaller_than_the_image() -> None:
+    """A row less than half, as some cameras have it, too."""
+    depth = depth_image(CAMERA_LARGE)
+    height, width = depth.shape
+    for size in ((width // 2, height // 2), (width // 2, height // 2 - 1)):
+        small = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST)
+        estimate = relocalize(known(**WITH_DEPTH), depth=small)
+        assert "depth" not in estimate.reason
 
 
 def test_each_kind_of_pose_has_its_calibration() -> None:

@@ -45,6 +45,21 @@ def test_it_ends_after_the_timeout() -> None:
     assert buffer().take(33 * MS, slop=0.01, timeout=0.0) is None
 
 
+def test_nothing_is_waited_for_where_none_comes_any_more() -> None:
+    kept = buffer(0)
+    for _ in range(3):
+        assert kept.take(33 * MS, slop=0.01, timeout=0.01) is None
+    started = time.monotonic()
+    assert kept.take(66 * MS, slop=0.01, timeout=30.0) is None
+    assert time.monotonic() - started < 15.0
+    # It comes again: then it is worth waiting for.
+    kept.put(99 * MS, 99)
+    later = threading.Timer(0.05, kept.put, (132 * MS, 132))
+    later.start()
+    assert kept.take(132 * MS, slop=0.01, timeout=5.0) == 132
+    later.join()
+
+
 def test_memory_is_bounded() -> None:
     kept = buffer(*range(0, 3300, 33))
     assert kept.take(0, slop=0.01, timeout=0.0) is None

@@ -165,6 +165,9 @@ def test_the_lifecycle_can_be_managed(start_node: Any, robot: Any, place: Any) -
         assert change(Transition.TRANSITION_ACTIVATE)
         status = robot.see(place, place.between[12])
         assert (status.localized, status.state, status.received) == (True, State.LOCALIZED, 1)
+        for wrong in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP, 77):
+            assert not change(wrong)
+        assert state() == LifecycleState.PRIMARY_STATE_ACTIVE
         assert change(Transition.TRANSITION_DEACTIVATE)
         assert change(Transition.TRANSITION_CLEANUP)
         assert state() == LifecycleState.PRIMARY_STATE_UNCONFIGURED
