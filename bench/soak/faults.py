@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bench.soak.garbage import GARBAGE
-from bench.soak.robot import NANOSECONDS
+from bench.soak.robot import NANOSECONDS, nanoseconds_of
 from dsac_ros.messages import time_message
 
 if TYPE_CHECKING:
@@ -202,8 +202,7 @@ def _garbage(soak: Soak, message: Image) -> Image:
 
 
 def _stamped(message: Image, ahead: int) -> Image:
-    stamp = message.header.stamp.sec * NANOSECONDS + message.header.stamp.nanosec
-    message.header.stamp = time_message(stamp + ahead)
+    message.header.stamp = time_message(nanoseconds_of(message.header.stamp) + ahead)
     return message
 
 

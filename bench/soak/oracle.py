@@ -88,12 +88,13 @@ class Oracle:
         self._forgotten = now
 
     def silence(self, now: float) -> None:
-        """From now on the node is paused: not one pose until ``listen``."""
+        """From now on the node is paused or not active: not one pose until ``listen``."""
         self._silent_since = now
         self._close(now)
 
     def listen(self, now: float) -> None:
         self._silent_since = math.inf
+        self._searched = True  # a saved pose may be a prior, by which the first fix counts
         self.forget(now)
 
     def on_pose(
@@ -102,7 +103,7 @@ class Oracle:
         self.counts["poses"] += 1
         self._waiting_poses.append((now, stamp))
         if now > self._silent_since + self.margin:
-            self.violate("a pose although the node is paused")
+            self.violate("a pose although the node is paused or not active")
         if not is_honest(covariance):
             self.violate(f"a pose with the covariance {np.diag(covariance)}")
         if stamp not in self._truth:

@@ -43,6 +43,7 @@ class Views:
     images: list[np.ndarray]  # uint8 H x W x 3
     map_T_base: np.ndarray  # [N x 4 x 4]
     mapped: bool = True  # else no pose of them is right
+    depths: list[np.ndarray] = field(default_factory=list)  # uint16 H x W, mm; none: colour only
 
 
 @dataclass
@@ -58,6 +59,8 @@ class World:
     # An image message as the robot would send it -> those that are sent instead, and whether a
     # pose of each may come.
     images: Callable[[Image], list[tuple[Image, bool]]] = lambda image: [(image, True)]
+    depth: Callable[[Image], Image | None] = lambda depth: depth
+    depth_delay: float = 0.0  # s after the image
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Robot:
         publisher = self.node.create_publisher
         self._image = publisher(Image, "image", 5)
         self._info = publisher(CameraInfo, "camera_info", 5)
+        self._depth = publisher(Image, "depth", 5)
         self._tf = publisher(TFMessage, "/tf", 100)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._tf_static = publisher(TFMessage, "/tf_static", latched)
@@ -97,7 +101,7 @@ class Robot:
         self._thread.start()
         self.position = 0  # along the walk to and fro
         self._odom_T_map = np.eye(4)
-        self._delayed: list[tuple[float, int, TFMessage]] = []
+        self._delayed: list[tuple[float, int, Any, Any]] = []  # when, which, publisher, message
         self._number = itertools.count()
         self._next_image = self._next_clock = 0.0
 
@@ -131,7 +135,8 @@ class Robot:
             self._next_clock = now + CLOCK_PERIOD
             self._clock.publish(Clock(clock=time_message(self.stamp())))
         while self._delayed and self._delayed[0][0] <= now:
-            self._tf.publish(heapq.heappop(self._delayed)[2])
+            _, _, publisher, message = heapq.heappop(self._delayed)
+            publisher.publish(message)
         if now >= self._next_image:
             self._next_image = max(self._next_image + 1.0 / RATE, now)
             self._send(now)
@@ -146,9 +151,8 @@ class Robot:
         self.on_moved(map_T_base, odom_T_base)
         if world.odometry:
             transform = transform_message(odom_T_base, "odom", "base", stamp)
-            due = now + world.odometry_delay
-            heapq.heappush(
-                self._delayed, (due, next(self._number), TFMessage(transforms=[transform]))
+            self._publish_at(
+                now + world.odometry_delay, self._tf, TFMessage(transforms=[transform])
             )
         lens = self.lens.scaled(
             round(world.scale * self.lens.width), round(world.scale * self.lens.height)
@@ -159,14 +163,21 @@ class Robot:
         if not world.camera:
             return
         views = self.elsewhere if world.elsewhere else self.here
-        image = views.images[_to_and_fro(self.position, len(views.images))]
+        index = _to_and_fro(self.position, len(views.images))
+        image = views.images[index]
         if world.scale != 1.0:
             image = cv2.resize(image, (lens.width, lens.height), interpolation=cv2.INTER_LINEAR)
         for message, good in world.images(image_message(image, stamp)):
-            sent = message.header.stamp
             truth = map_T_base if views.mapped and good else None
-            self.on_sent(sent.sec * NANOSECONDS + sent.nanosec, truth)
+            self.on_sent(nanoseconds_of(message.header.stamp), truth)
             self._image.publish(message)
+        if views.depths:
+            depth = world.depth(depth_message(views.depths[index], stamp))
+            if depth is not None:
+                self._publish_at(now + world.depth_delay, self._depth, depth)
+
+    def _publish_at(self, due: float, publisher: Any, message: Any) -> None:
+        heapq.heappush(self._delayed, (due, next(self._number), publisher, message))
 
     def _pose(self) -> np.ndarray:
         poses = self.here.map_T_base
@@ -186,10 +197,23 @@ class Robot:
 
 def image_message(image: np.ndarray, stamp: int) -> Image:
     """uint8 H x W x 3, as rgb8."""
-    message = Image(height=image.shape[0], width=image.shape[1], encoding="rgb8")
-    message.step = 3 * image.shape[1]
+    return _pixels_message(image, "rgb8", stamp)
+
+
+def depth_message(depth: np.ndarray, stamp: int) -> Image:
+    """uint16 H x W in millimetres, as 16UC1."""
+    return _pixels_message(depth, "16UC1", stamp)
+
+
+def nanoseconds_of(stamp: Any) -> int:
+    return int(stamp.sec * NANOSECONDS + stamp.nanosec)
+
+
+def _pixels_message(pixels: np.ndarray, encoding: str, stamp: int) -> Image:
+    message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
+    message.step = pixels.strides[0]
     message.header.frame_id, message.header.stamp = "optical", time_message(stamp)
-    message.data = image.tobytes()
+    message.data = pixels.tobytes()
     return message
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.soak.calls import CALLS, load_the_scene_again
+from bench.soak.depth_faults import DEPTH_FAULTS
 from bench.soak.faults import SENSOR_FAULTS, another_place, larger_images, noise
+from bench.soak.lifecycle import LIFECYCLE, cleaned_up
 from bench.soak.soak import NodeEndedError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 # Each kind of work has memory that the allocator and PyTorch keep for the next time: what is full
 # after so many rounds does not count as growth.
-HUNGRY = (load_the_scene_again, noise, larger_images, another_place)
+HUNGRY = (load_the_scene_again, cleaned_up, noise, larger_images, another_place)
 WARM_UP_ROUNDS = 3
 START_LIMIT = 180.0  # s; a busy machine imports PyTorch for a minute
 
@@ -52,7 +54,7 @@ def run(soak: Soak, minutes: float, *, memory: bool = True) -> Report:
             for fault in WARM_UP_ROUNDS * HUNGRY:
                 _inject(soak, fault, injected)
             warm = time.monotonic()
-        for fault in _shuffled(soak.rng):
+        for fault in _shuffled(soak):
             if time.monotonic() >= end:
                 break
             _inject(soak, fault, injected)
@@ -69,11 +71,12 @@ def _inject(soak: Soak, fault: Callable[[Soak], None], injected: list[tuple[str,
     injected.append((fault.__name__, soak.vitals.samples[-1].memory))
 
 
-def _shuffled(rng: np.random.Generator) -> Iterator[Callable[[Soak], None]]:
+def _shuffled(soak: Soak) -> Iterator[Callable[[Soak], None]]:
     """All faults, again and again, each time in another order."""
-    faults = [*SENSOR_FAULTS, *CALLS]
+    faults = [*SENSOR_FAULTS, *CALLS, *LIFECYCLE]
+    faults += DEPTH_FAULTS if soak.robot.here.depths else ()
     while True:
-        for index in rng.permutation(len(faults)):
+        for index in soak.rng.permutation(len(faults)):
             yield faults[index]
 
 

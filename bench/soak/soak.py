@@ -14,7 +14,7 @@ from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
-from bench.soak.robot import NANOSECONDS, Robot, World
+from bench.soak.robot import Robot, World, nanoseconds_of
 from bench.soak.vitals import Vitals, sample
 from dsac_core.geometry.pose import from_quaternion
 from dsac_ros.state import State
@@ -154,21 +154,18 @@ class Soak:
             now, message = self.robot.events.get()
             if isinstance(message, RelocalizationStatus):
                 self.last_status, self._time_of_status = message, now
-                stamp, state = _nanoseconds(message.header.stamp), State(message.state)
+                stamp, state = nanoseconds_of(message.header.stamp), State(message.state)
+                self.oracle.counts["images without depth"] += "without depth" in message.reason
                 self.oracle.on_status(stamp, state, message.localized, message.latency, now)
             elif isinstance(message, PoseWithCovarianceStamped):
                 covariance = np.array(message.pose.covariance).reshape(6, 6)
-                stamp = _nanoseconds(message.header.stamp)
+                stamp = nanoseconds_of(message.header.stamp)
                 self.oracle.on_pose(stamp, _pose(message.pose.pose), covariance, now)
             else:
                 for each in message.transforms:
                     if each.header.frame_id == "map":
                         self.oracle.on_transform(_transform(each.transform), now)
         self.oracle.judge(time.monotonic())
-
-
-def _nanoseconds(stamp: Any) -> int:
-    return int(stamp.sec * NANOSECONDS + stamp.nanosec)
 
 
 def _pose(pose: Any) -> np.ndarray:

@@ -25,6 +25,38 @@ ARGUMENTS = (
     "-p", "odom_frame_id:=odom", "-p", "base_frame_id:=base", "-p", f"lost_after:={LOST_AFTER}",
     "-p", "save_pose_period:=1.0",
 )  # fmt: skip
+MILLIMETRES = 1000.0
+
+
+@pytest.fixture(scope="module")
+def scene_with_depth(walk_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map of the place that depth is used with; $DSAC_SOAK_SCENE may name one from before."""
+    if "DSAC_SOAK_SCENE" in os.environ:
+        return Path(os.environ["DSAC_SOAK_SCENE"])
+    import torch
+
+    from dsac_core.data.bag import BagTopics
+    from dsac_core.data.open_dataset import choose_split, open_dataset
+    from dsac_core.networks.coordinate_head import HeadConfig
+    from dsac_core.training.fast_map import map_scene
+    from dsac_core.training.fast_map_config import FastMapConfig
+
+    config = FastMapConfig(
+        budget_seconds=240,
+        iterations=300,
+        batch_size=512,
+        warmup_iterations=20,
+        head=HeadConfig(width=128),
+        use_depth=True,
+    )
+    dataset = open_dataset(walk_bag, BagTopics(pose="/ground_truth"))
+    split = choose_split(dataset, "train")
+    folder = tmp_path_factory.mktemp("scenes") / "corner"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    map_scene(dataset, split, config, name="corner", frame_id="map").save(folder)
+    torch.set_num_threads(threads)
+    return folder
 
 
 @pytest.fixture
@@ -32,7 +64,7 @@ def make_soak(
     ros: None,
     place: Any,
     another_place: Any,
-    scenes: Path,
+    scene_with_depth: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:
@@ -40,18 +72,25 @@ def make_soak(
     from bench.soak.oracle import Oracle
     from bench.soak.robot import Robot, Views
     from bench.soak.soak import Soak
+    from dsac_core.synthetic import render_view
 
-    here, there = place.between, another_place.between[::3]
-    views = Views([place.view(pose) for pose in here], here)
-    elsewhere = Views([another_place.view(pose) for pose in there], there, mapped=False)
+    def views(place: Any, poses: np.ndarray, *, mapped: bool, rgbd: bool) -> Any:
+        seen = [
+            render_view(place.room, place.camera, pose @ place.walk.base_T_cam) for pose in poses
+        ]
+        depths = [(MILLIMETRES * depth).astype(np.uint16) for _, depth in seen]
+        return Views([image for image, _ in seen], poses, mapped, depths if rgbd else [])
+
     scene = tmp_path / "scenes" / "corner"
-    shutil.copytree(scenes / "corner", scene)
+    shutil.copytree(scene_with_depth, scene)
     robots = []
 
-    def make(pid: int, *, sim_time: bool) -> Any:
+    def make(pid: int, *, rgbd: bool, sim_time: bool) -> Any:
         rng = np.random.default_rng(SEED)
+        here = views(place, place.between, mapped=True, rgbd=rgbd)
+        there = views(another_place, another_place.between[::3], mapped=False, rgbd=rgbd)
         robots.append(
-            Robot(views, elsewhere, place.walk.base_T_cam, place.camera, rng, sim_time=sim_time)
+            Robot(here, there, place.walk.base_T_cam, place.camera, rng, sim_time=sim_time)
         )
         return Soak(robots[-1], Oracle(LOST_AFTER), pid, scene, rng)
 
@@ -67,12 +106,14 @@ def test_nothing_is_wrong_whatever_happens(
     from bench.soak.log import bad_lines
     from bench.soak.run import run
 
+    rgbd = not sim_time  # colour alone is a node of its own
     scene, saved = tmp_path / "scenes" / "corner", tmp_path / "saved"
     node = start_node_without_map(
         *ARGUMENTS, "-p", f"scene:={scene}", "-p", f"saved_pose_dir:={saved}",
-        "-p", f"use_sim_time:={str(sim_time).lower()}", ready=False,
+        "-p", f"rgbd:={str(rgbd).lower()}", "-p", f"use_sim_time:={str(sim_time).lower()}",
+        ready=False,
     )  # fmt: skip
-    soak = make_soak(node.process.pid, sim_time=sim_time)
+    soak = make_soak(node.process.pid, rgbd=rgbd, sim_time=sim_time)
     share = SIM_TIME_SHARE if sim_time else 1.0 - SIM_TIME_SHARE
     report = run(soak, share * MINUTES, memory=not sim_time and MINUTES >= MINUTES_FOR_MEMORY)
     report.violations.extend(bad_lines(node.output))
