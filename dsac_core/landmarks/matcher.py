@@ -54,6 +54,7 @@ class LandmarkMatcher:
         seen[torch.cat(lists)] = True
         candidates = torch.nonzero(seen)[:, 0]
         descriptors = keypoints.descriptors_KC.to(self._descriptors.dtype)
-        similarity = descriptors @ self._descriptors[candidates].T
+        # The longer one first: the other way round takes oneDNN twice the time.
+        similarity = self._descriptors[candidates] @ descriptors.T
         rows, columns = mutual_nearest(similarity.float(), _LEAST_SIMILARITY)
-        return LandmarkMatches(rows, self._points[candidates[columns]])
+        return LandmarkMatches(columns, self._points[candidates[rows]])
