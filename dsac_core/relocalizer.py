@@ -143,7 +143,7 @@ class Relocalizer:
             weight = _landmark_weight_in_view(result, correspondences, calibration)
             if weight > _MUCH_HEAVIER * calibration.landmark_weight:
                 heavier = regressed.correspondences(with_depth=in_metres, landmark_weight=weight)
-                again = refine_poses(heavier, result.cam_T_world_B34, ransac)
+                again = refine_poses(heavier, result.cam_T_world_B34, ransac, settled=True)
                 if again.found_B[0]:
                     # Judged by the map's own weight, so that views can be compared.
                     score_B = score_poses(correspondences, again.cam_T_world_B34, ransac)

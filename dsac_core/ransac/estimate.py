@@ -110,6 +110,7 @@ def refine_poses(
     config: RansacConfig,
     *,
     draws: int = 0,
+    settled: bool = False,
 ) -> RansacResult:
     """The second half of RANSAC: poses refined on the inliers that they have (Eq. 6), and judged.
 
@@ -118,13 +119,16 @@ def refine_poses(
         cam_T_world_B34: Where to start.
         config: The settings.
         draws: What it took to come there.
+        settled: They were refined before, with weights that were a little otherwise: what robust
+            weights at the end bring is all there is to gain.
     """
     estimator = estimator_of(correspondences)
     poses = cam_T_world_B34[:, None]
     weights = correspondences.weights_BN[:, None]
     steps = config.max_refinements
-    kernel = truncated(config.inlier_threshold)
-    poses = estimator.refine(correspondences, poses, weights, kernel, steps=steps)
+    if config.robust_scale is None or not settled:
+        kernel = truncated(config.inlier_threshold)
+        poses = estimator.refine(correspondences, poses, weights, kernel, steps=steps)
     errors = estimator.errors(correspondences, poses)
     inliers_BN = ((errors < config.inlier_threshold) & (weights > 0))[:, 0]
     if config.robust_scale is not None:

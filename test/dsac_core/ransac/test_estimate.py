@@ -18,7 +18,7 @@ from dsac_core.geometry.pose import invert, pose_error
 from dsac_core.networks.score_net import ScoreNet
 from dsac_core.ransac.config import RGBD_RANSAC, RansacConfig
 from dsac_core.ransac.correspondences import Correspondences
-from dsac_core.ransac.estimate import RansacResult, estimate_poses
+from dsac_core.ransac.estimate import RansacResult, estimate_poses, refine_poses
 from dsac_core.ransac.scoring import hard_inlier_share, soft_inlier_count
 from dsac_core.ransac.selection import Selection
 
@@ -400,3 +400,25 @@ def test_robust_weights_bring_the_pose_nearer_where_errors_have_heavy_tails() ->
             estimate[:3] = result.cam_T_world_B34[0].numpy()
             errors.append(pose_error(invert(estimate), truth)[0])
     assert np.median(robust) < 0.6 * np.median(plain)
+
+
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_other_weights_move_a_pose_that_was_found(scale: float | None, settled: bool) -> None:
+    """A second estimate finds what refining the first one does, without a draw."""
+    config = RansacConfig(robust_scale=scale)
+    rng = np.random.default_rng(0)
+    points, pixels, _ = heavy_tailed_frame(rng)
+    weights = torch.ones(len(points))
+    first = estimate(Correspondences.of_image(pixels, points, HEAVY_TAILED_CAMERA), config=config)
+    weights[::3] = 30.0
+    other = Correspondences.of_image(pixels, points, HEAVY_TAILED_CAMERA, weights_N=weights)
+    again = estimate(other, config=config)
+    refined = refine_poses(other, first.cam_T_world_B34, config, settled=settled)
+    assert (refined.draws, bool(refined.found_B[0])) == (0, True)
+    moved = (again.cam_T_world_B34 - first.cam_T_world_B34).abs().max()
+    apart = (again.cam_T_world_B34 - refined.cam_T_world_B34).abs().max()
+    assert moved > 1e-4
+    assert apart < 0.2 * moved
+    agreement = (refined.inliers_BN == again.inliers_BN).double().mean()
+    assert agreement > 0.98
