@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dsac_core.geometry.camera import Camera
+    from dsac_core.ransac.correspondences import Correspondences
     from dsac_core.relocalizer import PoseEstimate, Relocalizer
     from dsac_core.scene.scene_map import SceneMap
 
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
-__all__ = ["Camera", "PoseEstimate", "Relocalizer", "SceneMap", "__version__"]
+__all__ = ["Camera", "Correspondences", "PoseEstimate", "Relocalizer", "SceneMap", "__version__"]
 
 _HOME = {
     "Camera": "dsac_core.geometry.camera",
+    "Correspondences": "dsac_core.ransac.correspondences",
     "PoseEstimate": "dsac_core.relocalizer",
     "Relocalizer": "dsac_core.relocalizer",
     "SceneMap": "dsac_core.scene.scene_map",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dsac_core import PoseEstimate
     from dsac_core.geometry.camera import Camera
     from dsac_ros.state import State
 
@@ -24,50 +25,6 @@ if TYPE_CHECKING:
 
 class TransformError(DsacError):
     """A transform is not known at the time of the image."""
-
-
-class Estimate(Protocol):
-    """What a relocalizer answers: dsac_core.PoseEstimate."""
-
-    @property
-    def world_T_cam(self) -> FloatArray | None:
-        """[4 x 4]."""
-
-    @property
-    def covariance(self) -> FloatArray | None:
-        """[6 x 6], fixed axes of the world (REP-103)."""
-
-    @property
-    def localized(self) -> bool:
-        """The map's own judgement."""
-
-    @property
-    def inliers(self) -> int:
-        """Correspondences that agree with the pose."""
-
-    @property
-    def landmark_inliers(self) -> int:
-        """How many of them are landmarks."""
-
-    @property
-    def correspondences(self) -> int:
-        """All of them."""
-
-    @property
-    def score(self) -> float:
-        """Comparable within one scene."""
-
-    @property
-    def confidence(self) -> float:
-        """Probability that the pose is within 10 cm and 5 degrees."""
-
-    @property
-    def reason(self) -> str:
-        """Why localized, or why not."""
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Seconds by stage."""
 
 
 class Transforms(Protocol):
@@ -92,7 +49,7 @@ class Relocalize(Protocol):
         depth: DepthImage | None = None,
         *,
         prior: FloatArray | None = None,
-    ) -> Estimate:
+    ) -> PoseEstimate:
         """See dsac_core.Relocalizer."""
 
 
@@ -129,6 +86,6 @@ class Outcome:
     map_T_body: FloatArray | None = None  # only where localized
     covariance: FloatArray | None = None  # only where localized
     map_T_odom: FloatArray | None = None  # only where localized and the odometry is known
-    estimate: Estimate | None = None
+    estimate: PoseEstimate | None = None
     skipped: bool = False  # not looked at, and the reason says why
     timings: dict[str, float] = field(default_factory=dict)  # s by stage

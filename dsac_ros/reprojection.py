@@ -7,15 +7,17 @@ The common part of the debug image and of the cloud of scene points.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dsac_core.geometry.pose import invert
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
+    from dsac_core import Correspondences, Relocalizer
     from dsac_core.geometry.camera import Camera
 
     FloatArray = NDArray[np.float64]
@@ -23,42 +25,6 @@ if TYPE_CHECKING:
 
 INLIER_THRESHOLD = 10.0  # px, tau of DSAC*
 _NEAREST = 0.05  # m in front of the camera; what is nearer projects anywhere
-
-
-class Relocalizer(Protocol):
-    """dsac_core.Relocalizer, as far as it is asked here."""
-
-    @property
-    def scene(self) -> Any:
-        """The scene map, for its map_T_scene."""
-
-    def correspondences(self, image: NDArray[np.uint8], camera: Camera, /) -> Correspondences:
-        """What a pose is estimated from."""
-        ...
-
-
-class Correspondences(Protocol):
-    """Tensors of one image, a batch of one: dsac_core's Correspondences."""
-
-    @property
-    def pixels_BN2(self) -> Any:
-        """Undistorted, px from the principal point, under ``focal_B2``."""
-
-    @property
-    def focal_B2(self) -> Any:
-        """Of the image that was looked at, which may be the camera's resized, px."""
-
-    @property
-    def points_BN3(self) -> Any:
-        """Scene points, m."""
-
-    @property
-    def weights_BN(self) -> Any:
-        """Zero where one does not take part."""
-
-    @property
-    def source_BN(self) -> Any:
-        """True for landmarks, false for cells; None: all are cells."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +99,7 @@ def explain(
 ) -> Reprojection:
     """What a relocalizer sees in an image, beside a pose that was estimated from it.
 
-    The network runs again for it. Depth is left out: where it is measured, pixels agree as well.
+    The head runs again for it. Depth is left out: where it is measured, pixels agree as well.
 
     Raises:
         CameraError: The calibration is for another image size.
@@ -142,5 +108,5 @@ def explain(
     return reproject(found, camera, map_T_cam, relocalizer.scene.map_T_scene)
 
 
-def _array(values_BND: Any) -> FloatArray:
+def _array(values_BND: torch.Tensor) -> FloatArray:
     return np.asarray(values_BND[0].double().cpu().numpy())

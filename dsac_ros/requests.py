@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dsac_ros.image_records import Estimate, Outcome
+    from dsac_core import PoseEstimate
+    from dsac_ros.image_records import Outcome
 
     FloatArray = NDArray[np.float64]
 
@@ -35,7 +36,7 @@ class Answer:
     scene: str = ""
     map_T_child: FloatArray | None = None  # [4 x 4]; None: not localized
     covariance: FloatArray | None = None  # [6 x 6], fixed axes of the map (REP-103)
-    estimate: Estimate | None = None
+    estimate: PoseEstimate | None = None
 
     @classmethod
     def of_outcome(cls, outcome: Outcome, base_frame: str, scene: str) -> Answer:

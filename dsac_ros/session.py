@@ -107,7 +107,8 @@ class Session:
         """What talks to others; ``made`` takes it all away again, also where the rest fails."""
         made.callback(TransformListener(self._buffer, node, spin_thread=False).unregister)
         with checked_overrides():
-            self._inputs = Inputs(node, settings, self._on_stamps_jumped)
+            stamps = "the stamps of the images jumped back"
+            self._inputs = Inputs(node, settings, lambda: self.reset(stamps))
             made.callback(self._inputs.close)
             self._outputs = Outputs(node, settings, self.map_frame)
             made.callback(self._outputs.close)
@@ -122,12 +123,10 @@ class Session:
             node, self._inputs, lambda: state.current, self.scenes.device, self.scenes.names
         )
         made.callback(self._health.close)
+        made.callback(node.destroy_timer, node.create_timer(1.0 / settings.tf_rate, self._on_timer))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        for timer in (
-            node.create_timer(1.0 / settings.tf_rate, self._on_timer),
-            node.create_timer(EXPIRY_PERIOD, self.requests.expire, clock=steady),
-        ):
-            made.callback(node.destroy_timer, timer)
+        expiry = node.create_timer(EXPIRY_PERIOD, self.requests.expire, clock=steady)
+        made.callback(node.destroy_timer, expiry)
 
     def activate(self) -> None:
         """Begin to localize."""
@@ -199,9 +198,8 @@ class Session:
         now = self._node.get_clock().now().nanoseconds
         said = said_pose(pose, now)
         x, y, z = said.pose[:3, 3]
-        self._node.get_logger().info(
-            f"told to be at {x:.2f}, {y:.2f}, {z:.2f} m in frame '{said.frame_id}'"
-        )
+        told = f"told to be at {x:.2f}, {y:.2f}, {z:.2f} m in '{said.frame_id or self.map_frame}'"
+        self._node.get_logger().info(told)
         self._pipeline.set_pose(said)
         self._outputs.follow(self._pipeline.state.current)
         self._announce(self._pipeline.state.current, "searching from the pose that was set")
@@ -255,9 +253,6 @@ class Session:
             self.set_pose(pose)
         except ConfigError as error:
             self._node.get_logger().warning(f"initialpose: {error}")
-
-    def _on_stamps_jumped(self) -> None:
-        self.reset("the stamps of the images jumped back")
 
     def _work(self, work: Work) -> None:
         if isinstance(work, ImageRequest):

@@ -50,7 +50,7 @@ ALLOWED["training"] = ALLOWED["evaluation"] | {
 }
 ALLOWED["cli"] = {*ALLOWED, "synthetic", ""}  # "" is the package itself, for its version
 # Names only, for type checkers or on first use.
-ALLOWED[""] = {"geometry", "relocalizer", "scene"}
+ALLOWED[""] = {"geometry", "ransac", "relocalizer", "scene"}
 
 # What the node may take from dsac_core: the door, and the plain values that pass through it.
 DOORS = {
