@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,8 @@ def _scene_and_frames(args: argparse.Namespace) -> tuple[SceneMap, list[Frame]]:
         scene = SceneMap.load(args.scene)
     else:
         scene = maker.fast(FastMapConfig(budget_seconds=args.budget_seconds)).scene
+    if args.without_landmarks:
+        scene = replace(scene, landmarks=None)
     return scene, list(maker.recording.main)[: args.frames]
 
 
@@ -171,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", type=Path, help="a rosbag2 or 7-Scenes folder")
     parser.add_argument("--split", default="test", help="of the dataset, to localize")
     parser.add_argument("--budget-seconds", type=float, default=60.0, help="to make a map")
+    parser.add_argument("--without-landmarks", action="store_true", help="regression alone")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     names = list(BACKENDS)
