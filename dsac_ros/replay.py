@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from dsac_core.errors import ConfigError, DsacError
+from dsac_core.files import write_json
 from dsac_ros.bag import Bag
 from dsac_ros.bag_player import BagPlayer
 from dsac_ros.pose_collector import PoseCollector
@@ -145,8 +145,8 @@ def _replay(options: argparse.Namespace, bag: Bag, arguments: list[str]) -> int:
         from dsac_ros.replay_run import as_run
 
         options.report.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"bag": str(bag.path), "rate": options.rate, **summary}, indent=2)
-        (options.report / "report.json").write_text(text + "\n")
+        about_run = {"bag": str(bag.path), "rate": options.rate}
+        write_json(options.report / "report.json", {**about_run, **summary})
         picture = options.report / "trajectory.png"
         title = (
             f"{bag.path.name}: {summary['recall']['10cm_5deg']:.1f} % of {summary['frames']} frames"

@@ -83,7 +83,9 @@ class Comparison:
             "median_translation_cm": _median([100 * f.translation_error for f in found]),
             "median_rotation_deg": _median([f.rotation_error_deg for f in found]),
             "max_translation_cm": _largest([100 * f.translation_error for f in found]),
-            "median_normalised_error": _median([f.normalised_error for f in found]),
+            "median_normalised_error": _median(
+                [f.normalised_error for f in found if math.isfinite(f.normalised_error)]
+            ),
             "map_to_odom_cm": _median([100 * error for error in self.tf_errors]),
             "latency_ms": _spread([f.latency for f in found]),
             "node_latency_ms": _spread(self.node_latencies),

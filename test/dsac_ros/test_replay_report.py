@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -120,6 +122,16 @@ def test_honest_covariance_gives_a_normalised_error_of_about_six() -> None:
         poses.append(ReceivedPose(i * 100 * MS, i + 0.1, body, COVARIANCE))
     frames = compare(sent(1000), Collection(poses), truth(1000), Trajectory([])).frames
     assert np.mean([f.normalised_error for f in frames]) == pytest.approx(6.0, rel=0.1)
+
+
+@pytest.mark.parametrize("without", [2, 0])
+def test_a_summary_is_always_json(without: int) -> None:
+    """Some poses, or all, have a covariance that cannot be inverted."""
+    singular = [replace(answer(i), covariance=np.zeros((6, 6))) for i in range(3)]
+    poses = [*singular[:without], *(answer(i) for i in range(without, 3))] if without else singular
+    summary = compare(sent(3), Collection(poses), truth(3), Trajectory([])).summary()
+    json.dumps(summary, allow_nan=False)
+    assert (summary["median_normalised_error"] is None) is (without == 0)
 
 
 @pytest.mark.parametrize("count", [0, 7])
