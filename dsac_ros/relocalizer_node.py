@@ -7,9 +7,11 @@ apart again one more. A signal ends the process at once in all of that.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from dsac_ros.scene_change import Loader
+
+_M_ARENA_MAX = -8  # of malloc.h
 
 
 def main(argv: Sequence[str] | None = None, load: Loader | None = None) -> NoReturn:
@@ -30,6 +34,7 @@ def main(argv: Sequence[str] | None = None, load: Loader | None = None) -> NoRet
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # until ROS is up, see init_ros
+    _share_memory_among_threads()
     from dsac_ros.node import run
 
     if load is None:
@@ -43,6 +48,16 @@ def main(argv: Sequence[str] | None = None, load: Loader | None = None) -> NoRet
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _share_memory_among_threads() -> None:
+    """Let glibc keep two pools of memory, and not one for each of many threads.
+
+    By default every thread that loads a scene, with those that PyTorch starts for it, leaves a pool
+    behind that hardly anything uses: hundreds of megabytes, until they level off.
+    """
+    with suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

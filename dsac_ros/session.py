@@ -28,7 +28,7 @@ from dsac_ros.scene_change import SceneChange
 from dsac_ros.scene_loading import check_frames
 from dsac_ros.scene_set import SceneSet
 from dsac_ros.state import State
-from dsac_ros.transforms import TfTransforms
+from dsac_ros.transforms import TfTransforms, close_buffer
 from dsac_ros.worker import Worker
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Session:
 
     def _create(self, node: LifecycleNode, settings: Settings, made: ExitStack) -> None:
         """What talks to others; ``made`` takes it all away again, also where the rest fails."""
+        made.callback(close_buffer, self._buffer, node)
         made.callback(TransformListener(self._buffer, node, spin_thread=False).unregister)
         with checked_overrides():
             stamps = "the stamps of the images jumped back"

@@ -16,6 +16,7 @@ from dsac_ros.stamps import NANOSECONDS
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rclpy.node import Node
     from tf2_ros import Buffer
 
 
@@ -71,3 +72,14 @@ class TfTransforms:
         )
         at = found.header.stamp
         return target_T_source, int(at.sec) * NANOSECONDS + int(at.nanosec)
+
+
+def close_buffer(buffer: Buffer, node: Node) -> None:
+    """Take away what a tf2 buffer has of its node, which it leaves behind by itself.
+
+    The clock would call the handle of a buffer that is gone, and the process would crash.
+    """
+    buffer.jump_handle.unregister()
+    frames_service = getattr(buffer, "srv", None)
+    if frames_service is not None:
+        node.destroy_service(frames_service)
