@@ -83,13 +83,21 @@ def walk_bag(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def scenes(walk_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes(map_walk: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for $DSAC_SCENES with a map of the place.
 
     $DSAC_TEST_SCENES may name one from before, to try a single test again without the training.
     """
     if "DSAC_TEST_SCENES" in os.environ:
         return Path(os.environ["DSAC_TEST_SCENES"])
+    folder = tmp_path_factory.mktemp("scenes")
+    map_walk(folder / SCENE, use_depth=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def map_walk(walk_bag: Path) -> Callable[..., None]:
+    """Maps the place into a folder, with or without ``use_depth``."""
     import torch
 
     from dsac_core.data.bag import BagTopics
@@ -98,22 +106,24 @@ def scenes(walk_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dsac_core.training.fast_map import map_scene
     from dsac_core.training.fast_map_config import FastMapConfig
 
-    # A small head on small batches learns a corner in seconds, on one busy core too.
-    config = FastMapConfig(
-        budget_seconds=MAPPING_LIMIT,
-        iterations=ITERATIONS,
-        batch_size=512,
-        warmup_iterations=20,
-        head=HeadConfig(width=128),
-    )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    dataset = open_dataset(walk_bag, BagTopics(pose="/ground_truth"))
-    scene = map_scene(dataset, choose_split(dataset, "train"), config, name=SCENE, frame_id="map")
-    torch.set_num_threads(threads)
-    folder = tmp_path_factory.mktemp("scenes")
-    scene.save(folder / SCENE)
-    return folder
+    def map_into(folder: Path, *, use_depth: bool) -> None:
+        # A small head on small batches learns a corner in seconds, on one busy core too.
+        config = FastMapConfig(
+            budget_seconds=MAPPING_LIMIT,
+            iterations=ITERATIONS,
+            batch_size=512,
+            warmup_iterations=20,
+            head=HeadConfig(width=128),
+            use_depth=use_depth,
+        )
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        dataset = open_dataset(walk_bag, BagTopics(pose="/ground_truth"))
+        split = choose_split(dataset, "train")
+        map_scene(dataset, split, config, name=SCENE, frame_id="map").save(folder)
+        torch.set_num_threads(threads)
+
+    return map_into
 
 
 class RunningNode:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,33 +29,14 @@ MILLIMETRES = 1000.0
 
 
 @pytest.fixture(scope="module")
-def scene_with_depth(walk_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scene_with_depth(
+    map_walk: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A map of the place that depth is used with; $DSAC_SOAK_SCENE may name one from before."""
     if "DSAC_SOAK_SCENE" in os.environ:
         return Path(os.environ["DSAC_SOAK_SCENE"])
-    import torch
-
-    from dsac_core.data.bag import BagTopics
-    from dsac_core.data.open_dataset import choose_split, open_dataset
-    from dsac_core.networks.coordinate_head import HeadConfig
-    from dsac_core.training.fast_map import map_scene
-    from dsac_core.training.fast_map_config import FastMapConfig
-
-    config = FastMapConfig(
-        budget_seconds=240,
-        iterations=300,
-        batch_size=512,
-        warmup_iterations=20,
-        head=HeadConfig(width=128),
-        use_depth=True,
-    )
-    dataset = open_dataset(walk_bag, BagTopics(pose="/ground_truth"))
-    split = choose_split(dataset, "train")
     folder = tmp_path_factory.mktemp("scenes") / "corner"
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    map_scene(dataset, split, config, name="corner", frame_id="map").save(folder)
-    torch.set_num_threads(threads)
+    map_walk(folder, use_depth=True)
     return folder
 
 
