@@ -183,7 +183,7 @@ def _new_learner(
     precision: torch.dtype,
     begin_with: SceneMap | None,
 ) -> Learner:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = make_coordinate_network(config.network)
         scorer = None

@@ -36,7 +36,7 @@ def first_head(
     workers: Workers,
 ) -> CoordinateHead:
     """A new head that knows the features and the place, or a copy of the map's."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         head = CoordinateHead(config.head)
     if begin_with is not None:

@@ -40,7 +40,7 @@ class Knowing(CoordinateHead):
     """Its features are scene points, which its last layer moves: at first, by ``off`` metres."""
 
     def __init__(self, off: float = 0.0) -> None:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             super().__init__(HeadConfig(in_channels=3, width=8, blocks=1))
         self.shift = torch.nn.Parameter(torch.tensor([off, 0.0, 0.0]))

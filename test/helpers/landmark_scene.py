@@ -27,7 +27,7 @@ class RecallingHead(CoordinateHead):
     """Says of each cell the point that goes with the most similar features it knows."""
 
     def __init__(self, features_NC: torch.Tensor, points_N3: torch.Tensor) -> None:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             super().__init__(HeadConfig(width=8, blocks=1))
         self.register_buffer("known", features_NC.float())
         self.register_buffer("points", points_N3.float())

@@ -59,7 +59,7 @@ def new_learner(
     make: Callable[[], CoordinateNetwork] = KnowingNetwork,
     precision: torch.dtype = torch.float32,
 ) -> Learner:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         network = make().train()
         scorer = None

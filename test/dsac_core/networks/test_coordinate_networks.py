@@ -46,7 +46,7 @@ CONVOLUTIONAL = [name for name in NETWORK_NAMES if name != "encoder-decoder"]
 def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         yield
     torch.set_num_threads(threads)
 

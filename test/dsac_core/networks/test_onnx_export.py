@@ -33,7 +33,7 @@ def random_image(height: int, width: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def head() -> CoordinateHead:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         head = CoordinateHead(HeadConfig())
         head.feature_mean.normal_()
@@ -73,7 +73,7 @@ def test_the_file_says_what_the_map_is(fast_map: Any) -> None:
 
 @torch.inference_mode()
 def test_a_network_of_dsacstar_has_the_same_points(tmp_path: Path) -> None:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = make_coordinate_network("dsacstar-tiny").eval()
     network.scene_mean.copy_(torch.tensor([1.0, 2.0, 3.0]))

@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same code on a GPU."""
+"""The same code on a GPU, or on a pretended one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 import torch
 from grids import Grid, stacked
+from pretend_cuda import some_cuda
 
 from dsac_core.ransac.config import RansacConfig
 from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import estimate_poses
 from dsac_core.ransac.expected_loss import hypothesis_losses
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+@pytest.fixture(autouse=True)
+def cuda() -> Iterator[torch.device]:
+    with some_cuda() as device:
+        yield device
+
+
 DEPTH = pytest.mark.parametrize("depth", [False, True], ids=["rgb", "rgbd"])
 
 

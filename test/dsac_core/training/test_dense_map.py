@@ -190,7 +190,7 @@ def test_dsac_of_2017_learns_to_score(
 def test_the_scorer_of_the_map_to_begin_with_goes_on(
     images: PosedImages, by_images: SceneMap
 ) -> None:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(77)
         known = ScoreNet((1, 1)).eval()
     start = replace(by_images, scorer=known)

@@ -37,7 +37,7 @@ def buffer() -> CellBuffer:
 
 
 def trainer(cells: CellBuffer, **changes: Any) -> FastTrainer:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         head = CoordinateHead(CONFIG.head)
     return FastTrainer(head, cells, CONFIG, torch.float32, **changes)

@@ -271,7 +271,7 @@ def test_the_score_is_compared_with_the_quality_of_poses(setting: Setting) -> No
 
 
 def test_the_real_score_cnn_learns_alone_and_then_with_the_network() -> None:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         scorer = ScoreNet((1, 1))
     batch = float_batch()
