@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rclpy.node import Node
+    from rclpy.subscription import Subscription
 
     from dsac_core.geometry.camera import Camera
     from dsac_ros.parameters import Settings
@@ -61,7 +62,7 @@ class CameraStream:
         on_image: Callable[[Arrival], None],
         on_jump: Callable[[], None],
     ) -> None:
-        """Subscribe."""
+        """Subscribe, to all or to nothing."""
         self._node, self._settings, self._camera_name = node, settings, camera
         self._on_good_image, self._on_jump = on_image, on_jump
         self._decoder, self._cameras = ImageDecoder(), CameraCache()
@@ -73,19 +74,23 @@ class CameraStream:
         image_topic = _of(camera, settings.image_topic)
         info_topic = _of(camera, settings.camera_info_topic) or beside(image_topic, "camera_info")
         transport = settings.image_transport
-        subscribe = partial(subscribe_to_sensor, node)
-        self._subscriptions = [
-            subscribe(_message_of(transport), _over(image_topic, transport), self._on_image),
-            subscribe(CameraInfo, info_topic, self._on_camera_info),
+        wanted: list[tuple[type, str, Callable[[Any], None]]] = [
+            (_message_of(transport), _over(image_topic, transport), self._on_image),
+            (CameraInfo, info_topic, self._on_camera_info),
         ]
-        self.image_topic, self.info_topic = (s.topic_name for s in self._subscriptions)
-        self.depth_topic = ""
         if settings.rgbd:
             depth_topic, transport = _of(camera, settings.depth_topic), settings.depth_transport
-            self._subscriptions.append(
-                subscribe(_message_of(transport), _over(depth_topic, transport), self._on_depth)
-            )
-            self.depth_topic = self._subscriptions[-1].topic_name
+            wanted.append((_message_of(transport), _over(depth_topic, transport), self._on_depth))
+        self._subscriptions: list[Subscription] = []
+        try:
+            for kind, topic, callback in wanted:
+                self._subscriptions.append(subscribe_to_sensor(node, kind, topic, callback))
+        except Exception:
+            self.close()
+            raise
+        topics = [subscription.topic_name for subscription in self._subscriptions]
+        self.image_topic, self.info_topic = topics[:2]
+        self.depth_topic = topics[2] if settings.rgbd else ""
         self.diagnostics = CameraDiagnostics(
             self.image_topic,
             self.info_topic,

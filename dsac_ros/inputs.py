@@ -31,12 +31,16 @@ class Inputs:
     """
 
     def __init__(self, node: Node, settings: Settings, on_reset: Callable[[], None]) -> None:
-        """Subscribe; images are ignored until ``open``."""
+        """Subscribe, to all or to nothing; images are ignored until ``open``."""
         self._mailbox: Mailbox[Arrival] | None = None
-        self._streams = {
-            camera: CameraStream(node, settings, camera, self._keep, on_reset)
-            for camera in settings.cameras or ("",)
-        }
+        self._streams: dict[str, CameraStream] = {}
+        try:
+            for camera in settings.cameras or ("",):
+                stream = CameraStream(node, settings, camera, self._keep, on_reset)
+                self._streams[camera] = stream
+        except Exception:
+            self.close()
+            raise
         streams = self._streams.values()
         self.image_topic = ", ".join(stream.image_topic for stream in streams)
         self.info_topic = ", ".join(stream.info_topic for stream in streams)

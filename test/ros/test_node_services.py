@@ -392,3 +392,26 @@ def test_an_override_that_there_is_not_is_refused(start_stub: Any) -> None:
     assert "qos_overrides" in node.output
     assert "sometimes" in node.output
     assert "Traceback" not in node.output
+
+
+def test_nothing_stays_of_a_camera_when_another_one_cannot_be(
+    start_stub: Any, client: Client
+) -> None:
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState
+
+    robot = client.robot
+    start_stub(
+        "-p", "scene:=bright", "-p", "autostart:=false", "-p", "cameras:=[left,right]",
+        "-p", "base_frame_id:=base",
+        "-p", "qos_overrides./right/camera_info.subscription.reliability:=sometimes",
+        ready=False,
+    )  # fmt: skip
+    configure = Transition(id=Transition.TRANSITION_CONFIGURE)
+    assert not client.call(ChangeState, "change_state", transition=configure).success
+
+    def subscribed() -> list[str]:
+        topics = ("/left/image", "/left/camera_info", "/right/image")
+        return [topic for topic in topics if robot.node.get_subscriptions_info_by_topic(topic)]
+
+    robot.wait(lambda: not subscribed(), "no subscription")
