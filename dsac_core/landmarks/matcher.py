@@ -10,6 +10,7 @@ import torch
 from dsac_core.landmarks.landmark_map import QUANTA
 from dsac_core.landmarks.mutual_nearest import mutual_nearest
 from dsac_core.landmarks.places import describe_place
+from dsac_core.networks.row_lookup import rows_of
 
 if TYPE_CHECKING:
     from dsac_core.landmarks.landmark_map import LandmarkMap
@@ -55,6 +56,6 @@ class LandmarkMatcher:
         candidates = torch.nonzero(seen)[:, 0]
         descriptors = keypoints.descriptors_KC.to(self._descriptors.dtype)
         # The longer one first: the other way round takes oneDNN twice the time.
-        similarity = self._descriptors[candidates] @ descriptors.T
+        similarity = rows_of(self._descriptors, candidates) @ descriptors.T
         rows, columns = mutual_nearest(similarity.float(), _LEAST_SIMILARITY)
         return LandmarkMatches(columns, self._points[candidates[rows]])

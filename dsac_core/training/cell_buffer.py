@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from dsac_core.geometry.pose import invert
+from dsac_core.networks.row_lookup import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,7 +183,7 @@ class CellBuffer:
         rows = rows.to(self._pixels.device)
         image = self._image_of[rows].long()
         return CellBatch(
-            self._features[rows],
+            rows_of(self._features, rows),
             self._pixels[rows],
             self._depth[rows],
             self._depth_tolerance[rows].float(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from dsac_core.data.frame import spread_indices
 from dsac_core.errors import DatasetError
 from dsac_core.geometry.images import depth_at, resize_to_focal_length, to_gray
 from dsac_core.networks.keypoint_detector import KeypointDetector
+from dsac_core.networks.row_lookup import rows_of
 from dsac_core.training.cell_buffer import CellBuffer
 from dsac_core.training.held_out import choose_frames
+from dsac_core.training.in_threads import in_threads
 from dsac_core.training.keypoint_view import KeypointView
 from dsac_core.training.varied_cells import add_varied_cells
 from dsac_core.training.workers import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -116,34 +118,57 @@ def encode_recording(
     positions: list[NDArray[np.float64]] = []
     clock = _Clock(config, in_full=again is not None)
     frames = dataset.frames(split, indices=set(read), with_depth=config.use_depth)
-    for number, (index, frame) in enumerate(zip(read, frames, strict=False)):
-        camera = camera or frame.camera
-        if not config.use_depth and frame.depth is not None:  # some recordings cannot leave it out
-            frame = replace(frame, depth=None)
-        if index in checked:
-            held_out.append(frame)
-        elif not clock.is_behind(number / len(read)):
-            image, own_camera = resize_to_focal_length(frame.image, frame.camera, camera)
-            gray = torch.from_numpy(to_gray(image)).to(device)
-            seen = encoder(gray)
-            _add_cells(frame, seen, own_camera, cells, per_image, config, generator)
-            if detector is not None:
-                found = detector(gray, seen, most_keypoints)
-                half = storage_dtype(encoder)
-                keypoints.append(
-                    KeypointView.of(found, own_camera, frame.world_T_cam, frame.depth, half)
-                )
-            if config.vary_every and len(encoded) % config.vary_every == 0:
-                add_varied_cells(frame, camera, cells, per_image, config, encoder, generator)
-            positions.append(frame.world_T_cam[:3, 3])
-            encoded.append(index)
-        progress("encoding", (number + 1) / len(read), f"image {number + 1}/{len(read)}")
+
+    def wanted() -> Iterator[tuple[int, int, Frame, Camera]]:
+        nonlocal camera
+        for number, (index, frame) in enumerate(zip(read, frames, strict=False)):
+            camera = camera or frame.camera
+            if not config.use_depth and frame.depth is not None:  # some cannot leave it out
+                frame = replace(frame, depth=None)
+            if index in checked:
+                held_out.append(frame)
+            elif not clock.is_behind(number / len(read)):
+                yield number, index, frame, camera
+
+    def encode(item: tuple[int, int, Frame, Camera]) -> _SeenFrame:
+        number, index, frame, reference = item
+        image, own_camera = resize_to_focal_length(frame.image, frame.camera, reference)
+        gray = torch.from_numpy(to_gray(image)).to(device)
+        encoded = encoder(gray)
+        view = None
+        if detector is not None:
+            found = detector(gray, encoded, most_keypoints)
+            half = storage_dtype(encoder)
+            view = KeypointView.of(found, own_camera, frame.world_T_cam, frame.depth, half)
+        return _SeenFrame(number, index, frame, own_camera, encoded, view)
+
+    for seen in in_threads(encode, wanted(), device):
+        assert camera is not None
+        _add_cells(seen.frame, seen.encoded, seen.camera, cells, per_image, config, generator)
+        if seen.keypoints is not None:
+            keypoints.append(seen.keypoints)
+        if config.vary_every and len(encoded) % config.vary_every == 0:
+            add_varied_cells(seen.frame, camera, cells, per_image, config, encoder, generator)
+        positions.append(seen.frame.world_T_cam[:3, 3])
+        encoded.append(seen.frame_index)
+        done = seen.place + 1
+        progress("encoding", done / len(read), f"image {done}/{len(read)}")
+    progress("encoding", 1.0, f"image {len(read)}/{len(read)}")
     if camera is None or cells.size == 0:
         msg = f"{dataset.name}: no image has enough texture to map from"
         raise DatasetError(msg)
     if validation is not None and workers.rank == 0:
         held_out = validation.frames(config)
     return EncodedRecording(cells, held_out, camera, np.array(positions), encoded, keypoints)
+
+
+class _SeenFrame(NamedTuple):
+    place: int  # among the frames that are read
+    frame_index: int  # in the recording
+    frame: Frame
+    camera: Camera  # of the resized image
+    encoded: EncodedImage
+    keypoints: KeypointView | None
 
 
 def storage_dtype(encoder: ImageEncoder) -> torch.dtype:
@@ -190,7 +215,7 @@ def _add_cells(
         depth = torch.from_numpy(depth_at(frame.depth, pixels, camera))
     seen = ideal.isfinite().all(dim=1)
     cells.add_image(
-        encoded.features_NC[kept[seen.to(device)]],
+        rows_of(encoded.features_NC, kept[seen.to(device)]),
         ideal[seen],
         None if depth is None else depth[seen],
         camera,

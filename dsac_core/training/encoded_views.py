@@ -10,6 +10,7 @@ import torch
 
 from dsac_core.geometry.images import resize_to_focal_length, to_gray
 from dsac_core.geometry.pose import pose_error
+from dsac_core.networks.row_lookup import rows_of
 from dsac_core.ransac.correspondences import Correspondences
 from dsac_core.ransac.estimate import estimate_poses
 from dsac_core.relocalizer import DEFAULT_MAX_CELLS, DEFAULT_RANSAC
@@ -51,7 +52,7 @@ def encode_view(
     cells = encoded.most_reliable(min_reliability, DEFAULT_MAX_CELLS)
     pixels = encoded.pixels_N2[cells].cpu().double().numpy()
     ideal = torch.from_numpy(camera.undistort(pixels)).float().to(device)
-    return EncodedView(encoded.features_NC[cells], ideal, camera, frame.world_T_cam)
+    return EncodedView(rows_of(encoded.features_NC, cells), ideal, camera, frame.world_T_cam)
 
 
 @torch.inference_mode()

@@ -20,10 +20,11 @@ import torch
 
 from dsac_core.errors import ConfigError
 from dsac_core.progress import silent
+from dsac_core.training.in_threads import in_threads
 from dsac_core.training.stereo_views import StereoViews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from dsac_core.progress import Progress
     from dsac_core.training.cell_buffer import CellBuffer
@@ -38,6 +39,8 @@ _FEWEST_HYPOTHESES = 2 * _BESIDE + 6
 _SCALE_IMAGES = 80  # whose measured depth is compared with the estimated one
 _MOST_SCALE_CELLS = 300  # of each of these images
 _FEWEST_SCALE_CELLS = 1000  # in all, for the scale to be known to some tenths of a percent
+_Sought = tuple[int, torch.Tensor]  # an image, and which of its cells
+
 _FEWEST_FOUND = 50  # cells, for their depths to say something about the scene
 
 
@@ -105,15 +108,20 @@ def estimate_depth(
     per_image = max(1, config.max_cells // len(views.taken))
     scale = _scale_of_measured(views, typical, depths, config, generator)
     cells.scale_depth(scale)
-    filled, done = 0, 0
     order = torch.randperm(len(views.taken), generator=generator).tolist()
-    while done < len(order) and not enough(done):
-        image = views.taken[order[done]]
-        neighbours = views.neighbours(image, config.parallax * typical, config.neighbours)
-        unknown = torch.nonzero(~(cells.image(image).depth_N > 0))[:, 0].cpu()
-        sought = unknown[torch.randperm(len(unknown), generator=generator)[:per_image]]
-        depth, clear = _clear_depth(views, image, neighbours, sought, depths, config)
-        cells.set_depth(image, sought[clear.cpu()], depth[clear], config.tolerance)
+
+    def wanted() -> Iterator[_Sought]:
+        for number, place in enumerate(order):
+            if enough(number):
+                return
+            image = views.taken[place]
+            unknown = torch.nonzero(~(cells.image(image).depth_N > 0))[:, 0].cpu()
+            yield image, unknown[torch.randperm(len(unknown), generator=generator)[:per_image]]
+
+    filled, done = 0, 0
+    swept = _swept(views, wanted(), config.parallax * typical, depths, config)
+    for (image, rows), depth, clear in swept:
+        cells.set_depth(image, rows[clear.cpu()], depth[clear], config.tolerance)
         filled += int(clear.sum())
         done += 1
         if done % 10 == 0 or done == len(order):
@@ -138,13 +146,12 @@ def _depths_of_scene(
     while baseline > 0 and baseline >= views.smallest_step():
         nearest, farthest = (baseline / parallax for parallax in reversed(_LADDER_PARALLAX))
         depths = _depths_to_try(views, (nearest, farthest), baseline, config)
-        found = []
-        for image in images:
-            neighbours = views.neighbours(image, baseline, config.neighbours)
-            rows = torch.randperm(len(views.cells.image(image).depth_N), generator=generator)
-            sought = rows[:_MOST_LADDER_CELLS].sort().values
-            depth, clear = _clear_depth(views, image, neighbours, sought, depths, config)
-            found.append(depth[clear])
+        cells = [len(views.cells.image(image).depth_N) for image in images]
+        rows = [torch.randperm(count, generator=generator)[:_MOST_LADDER_CELLS] for count in cells]
+        sought = [(image, some.sort().values) for image, some in zip(images, rows, strict=True)]
+        found = [
+            depth[clear] for _, depth, clear in _swept(views, sought, baseline, depths, config)
+        ]
         together = torch.cat(found)
         if best is None or len(together) > len(best):
             best = together
@@ -160,17 +167,20 @@ def _scale_of_measured(
     generator: torch.Generator,
 ) -> float:
     """What measured depth is to be multiplied by; 1 where too little of it could be compared."""
-    ratios = []
     order = torch.randperm(len(views.taken), generator=generator)[:_SCALE_IMAGES]
-    for image in (views.taken[number] for number in order.tolist()):
+
+    def wanted() -> Iterator[_Sought]:
+        for image in (views.taken[number] for number in order.tolist()):
+            known = torch.nonzero(views.cells.image(image).depth_N > 0)[:, 0].cpu()
+            sought = known[torch.randperm(len(known), generator=generator)[:_MOST_SCALE_CELLS]]
+            if len(sought):
+                yield image, sought
+
+    ratios = []
+    swept = _swept(views, wanted(), config.parallax * typical, inverse_depth_S, config)
+    for (image, rows), depth, clear in swept:
         measured = views.cells.image(image).depth_N
-        known = torch.nonzero(measured > 0)[:, 0].cpu()
-        sought = known[torch.randperm(len(known), generator=generator)[:_MOST_SCALE_CELLS]]
-        if len(sought) == 0:
-            continue
-        neighbours = views.neighbours(image, config.parallax * typical, config.neighbours)
-        depth, clear = _clear_depth(views, image, neighbours, sought, inverse_depth_S, config)
-        ratios.append(depth[clear] / measured[sought.to(measured.device)][clear])
+        ratios.append(depth[clear] / measured[rows.to(measured.device)][clear])
     ratio = torch.cat(ratios) if ratios else torch.zeros(0)
     alike = ratio[(ratio - 1.0).abs() < config.tolerance]
     if len(alike) < _FEWEST_SCALE_CELLS:
@@ -187,6 +197,23 @@ def _depths_to_try(
     most = max(config.max_hypotheses, _FEWEST_HYPOTHESES)
     count = int(np.clip(cells + 1, _FEWEST_HYPOTHESES, most))
     return torch.linspace(1.0 / farthest, 1.0 / nearest, count)
+
+
+def _swept(
+    views: StereoViews,
+    sought: Iterable[_Sought],
+    baseline: float,
+    inverse_depth_S: torch.Tensor,
+    config: StereoConfig,
+) -> Iterator[tuple[_Sought, torch.Tensor, torch.Tensor]]:
+    """What was sought, its depth, and whether that is clear; by images from so far beside."""
+
+    def sweep(one: _Sought) -> tuple[_Sought, torch.Tensor, torch.Tensor]:
+        image, rows = one
+        neighbours = views.neighbours(image, baseline, config.neighbours)
+        return one, *_clear_depth(views, image, neighbours, rows, inverse_depth_S, config)
+
+    return in_threads(sweep, sought, views.device)
 
 
 def _clear_depth(

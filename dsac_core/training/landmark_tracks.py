@@ -17,11 +17,12 @@ from dsac_core.geometry.neighbours import choose_neighbours
 from dsac_core.progress import silent
 from dsac_core.solvers.triangulation import Sightings, triangulate
 from dsac_core.training.epipolar_matches import epipolar_matches
+from dsac_core.training.in_threads import in_threads
 from dsac_core.training.keypoint_view import poses_of
 from dsac_core.training.star_competition import SightedPixels, Stars, compete
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dsac_core.progress import Progress
     from dsac_core.solvers.triangulation import Views
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _MOST_SIGHTINGS = 9  # of a point, while it is triangulated
 _ANGLE_COUNTS = 0.01 / math.radians(1.0)  # a hundred degrees weigh as one more view
 
+_CPU = torch.device("cpu")  # where keypoints are
 _Matches = list[tuple[int, torch.Tensor, torch.Tensor]]  # other view, own rows, its rows
 
 
@@ -66,10 +68,11 @@ def find_tracks(
     matches, pairs = _match_all(views, poses, baseline, config, enough, progress)
     counts = torch.tensor([len(view.depth_K) for view in views])
     first = counts.cumsum(0) - counts
-    stars = [
-        _stars_of(number, views, poses, matches[number], first, config)
-        for number in range(len(views))
-    ]
+
+    def stars_of(number: int) -> Stars:
+        return _stars_of(number, views, poses, matches[number], first, config)
+
+    stars = list(in_threads(stars_of, range(len(views)), _CPU))
     seen = SightedPixels(
         torch.cat([view.pixels_K2 for view in views]).double(),
         torch.repeat_interleave(torch.arange(len(views)), counts),
@@ -106,17 +109,21 @@ def _match_all(
         for number, others in enumerate(neighbours)
         if rank < len(others)
     )
+
+    def wanted() -> Iterator[tuple[int, int]]:
+        for number, pair in enumerate(pairs):
+            if enough(number):
+                return
+            yield pair
+
+    def match(pair: tuple[int, int]) -> tuple[int, int, torch.Tensor, torch.Tensor]:
+        one, other = pair
+        limits = {"max_error": config.max_error, "min_similarity": config.min_similarity}
+        return one, other, *epipolar_matches(views[one], views[other], **limits)
+
     matches: list[_Matches] = [[] for _ in views]
     done = 0
-    for one, other in pairs:
-        if enough(done):
-            break
-        rows, columns = epipolar_matches(
-            views[one],
-            views[other],
-            max_error=config.max_error,
-            min_similarity=config.min_similarity,
-        )
+    for one, other, rows, columns in in_threads(match, wanted(), _CPU):
         matches[one].append((other, rows, columns))
         matches[other].append((one, columns, rows))
         done += 1

@@ -12,6 +12,7 @@ from torch.nn import functional
 from dsac_core.geometry.grid import STRIDE
 from dsac_core.geometry.neighbours import choose_neighbours
 from dsac_core.networks.keypoint_detector import DESCRIPTOR_CHANNELS
+from dsac_core.networks.row_lookup import rows_of
 
 if TYPE_CHECKING:
     from dsac_core.training.cell_buffer import CellBuffer
@@ -110,7 +111,7 @@ class StereoViews:
         inverse_S = inverse_depth_S.to(self.device)
         focal, principal = own.intrinsics_4[:2], own.intrinsics_4[2:]
         ray = functional.pad((own.pixels_N2[sought_N] - principal) / focal, (0, 1), value=1.0)
-        feature = self._descriptors(image)[sought_N]
+        feature = rows_of(self._descriptors(image), sought_N)
         total = torch.zeros(len(sought_N), len(inverse_S), device=self.device)
         seen = torch.zeros_like(total)
         for other in neighbours:
@@ -123,7 +124,7 @@ class StereoViews:
             place, inside = self._places(planar * intrinsics[:2] + intrinsics[2:])
             cell = self._lookups[other][place]
             there = in_front & inside & (cell >= 0)
-            features = self._descriptors(other)[cell.clamp_min(0)]
+            features = rows_of(self._descriptors(other), cell.clamp_min(0))
             alike = torch.einsum("nsc,nc->ns", features, feature).float()
             total += torch.where(there, alike, 0.0)
             seen += there

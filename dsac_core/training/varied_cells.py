@@ -16,6 +16,7 @@ import torch
 from dsac_core.geometry.grid import STRIDE
 from dsac_core.geometry.images import resize_to_focal_length
 from dsac_core.geometry.pose import invert
+from dsac_core.networks.row_lookup import rows_of
 from dsac_core.training.augmentation import augmented
 from dsac_core.training.posed_images import prepare
 
@@ -64,7 +65,7 @@ def add_varied_cells(
     focal = view.focal_B2[0].tolist()
     cam_T_world = np.vstack([view.cam_T_world_B34[0].double().cpu().numpy(), [0.0, 0.0, 0.0, 1.0]])
     cells.add_image(
-        encoded.features_NC[kept],
+        rows_of(encoded.features_NC, kept),
         view.pixels_BN2[0, places[kept]],
         None if frame.depth is None else view.depth_BN[0, places[kept]],
         replace(posed.camera, fx=focal[0], fy=focal[1], cx=0.0, cy=0.0),
