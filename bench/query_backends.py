@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from dsac_core.geometry.grid import STRIDE, cell_centres
+from dsac_core.networks.fused_layers import can_fuse
 from dsac_core.networks.image_encoder import EncodedImage, ImageEncoder
 from dsac_core.networks.onnx_export import FastMapNet, write_onnx
 from dsac_core.regression import FeatureRegressor
@@ -44,8 +46,9 @@ def _torch(dtype: torch.dtype) -> Backend:
         del folder, threads
         relocalizer, regressor = _relocalizer(scene)
         regressor._encoder = ImageEncoder(_CPU, dtype)
-        if dtype == torch.float32:
-            regressor._head = scene.regressor  # not fused for bfloat16
+        regressor._head = copy.deepcopy(scene.regressor)
+        if can_fuse(_CPU, dtype):
+            regressor._head.fuse(dtype)
         return relocalizer
 
     return Backend(make)

@@ -141,7 +141,7 @@ class FeatureRegressor:
         if use != "landmarks" and scene.regression:
             self._head = copy.deepcopy(head).to(device)
             if can_fuse(device, self._encoder.dtype):
-                self._head.fuse()
+                self._head.fuse(self._encoder.dtype)
         if use != "regression" and scene.landmarks is not None:
             self._matcher = LandmarkMatcher(scene.landmarks, device, self._encoder.dtype)
         if self._head is None and self._matcher is None:

@@ -72,12 +72,12 @@ class CoordinateHead(nn.Module):
             x = _activated(layer, x)
         return self._from_homogeneous(self.leave(x).float())
 
-    def fuse(self) -> None:
-        """Compute as oneDNN is fastest (``can_fuse``), for good: it learns no more."""
+    def fuse(self, dtype: torch.dtype) -> None:
+        """Compute in ``dtype`` as oneDNN is fastest (``can_fuse``), for good: it learns no more."""
         for name, layer in list(self.named_modules()):
             if isinstance(layer, nn.Linear):
                 owner, _, place = name.rpartition(".")
-                one = FusedLinear(layer, relu=layer is not self.leave)
+                one = FusedLinear(layer, dtype, relu=layer is not self.leave)
                 setattr(self.get_submodule(owner), place, one)
 
     def hidden_matrices(self) -> list[nn.Parameter]:
