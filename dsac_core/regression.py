@@ -20,7 +20,7 @@ from dsac_core.networks.coordinate_head import CoordinateHead
 from dsac_core.networks.coordinate_network import normalise_gray, output_grid
 from dsac_core.networks.fused_layers import can_fuse
 from dsac_core.networks.precision import inference_dtype
-from dsac_core.networks.row_lookup import rows_of
+from dsac_core.networks.row_lookup import of_few_sizes, rows_of
 from dsac_core.networks.shared_encoder import shared_encoder
 from dsac_core.ransac.correspondences import Correspondences
 
@@ -166,7 +166,8 @@ class FeatureRegressor:
         if self._head is not None:
             low_precision = self._encoder.dtype != torch.float32
             with torch.autocast(self._device.type, self._encoder.dtype, enabled=low_precision):
-                points = self._head(rows_of(encoded.features_NC, reliable))
+                features = of_few_sizes(rows_of(encoded.features_NC, reliable))
+                points = self._head(features)[: len(reliable)]
         pixels = encoded.pixels_N2[reliable].cpu().double().numpy()
         ideal = torch.from_numpy(camera.undistort(pixels)).to(points)
         timings = {
