@@ -78,7 +78,7 @@ class Settings:
     cameras: tuple[str, ...] = setting(
         (),
         "Names of several cameras on the robot, which the topics of each begin with:"
-        " <camera>/<image_topic>; empty: one camera",
+        ' <camera>/<image_topic>; [""]: one camera',
         fixed=True,
     )
     camera_info_topic: str = setting(
@@ -242,6 +242,13 @@ class Settings:
         if len(set(self.cameras)) < len(self.cameras) or "" in self.cameras:
             msg = f"cameras must be different names, got {', '.join(map(repr, self.cameras))}"
             raise ConfigError(msg)
+        for name in ("image_topic", "camera_info_topic", "depth_topic") if self.cameras else ():
+            if getattr(self, name).startswith(("/", "~")):
+                msg = (
+                    f"with cameras, {name} must be relative, as each camera's is <camera>/<{name}>,"
+                    f" got {getattr(self, name)!r}"
+                )
+                raise ConfigError(msg)
         frames = [f for f in (self.map_frame_id, self.odom_frame_id, self.base_frame_id) if f]
         if len(set(frames)) < len(frames):
             msg = f"map, odom and base must be different frames, got {', '.join(frames)}"

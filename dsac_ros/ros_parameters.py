@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from dsac_ros.parameters import Row
 
 
+_NONE = [""]  # an empty list, as a parameter says it
+
+
 class NodeParameters:
     """Declares every parameter on a node and keeps the settings that are in force.
 
@@ -81,9 +84,10 @@ def _declare(node: Node, row: Row) -> Any:
             ]
     try:
         if isinstance(row.default, tuple):
-            # Of an empty list rclpy cannot tell the type.
-            declared = node.declare_parameter(row.name, Parameter.Type.STRING_ARRAY, descriptor)
-            return tuple(declared.value or ())
+            # Of an empty list rclpy cannot tell the type; and while one parameter has no value,
+            # nobody who asks for all of them gets any.
+            declared = node.declare_parameter(row.name, list(row.default) or _NONE, descriptor)
+            return () if declared.value == _NONE else tuple(declared.value)
         return node.declare_parameter(row.name, row.default, descriptor).value
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         kind = type(row.default).__name__

@@ -12,7 +12,7 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.clock import Clock, ClockType
 from tf2_ros import Buffer, TransformListener
 
-from dsac_core.errors import ConfigError
+from dsac_core.errors import ConfigError, DsacError
 from dsac_ros.health import Health
 from dsac_ros.image_queries import localize_image
 from dsac_ros.image_records import Outcome
@@ -133,6 +133,7 @@ class Session:
         """Begin to localize."""
         self._mailbox = cast("Mailbox[Work]", self._inputs.open())
         self._pipeline.state.resume()
+        self._announce(self._pipeline.state.current, "activated")
         self._worker = Worker(self._mailbox, self._work, self._on_error)
         self._worker.start()
 
@@ -140,6 +141,7 @@ class Session:
         """Localize no more; whoever waits is told."""
         self._pipeline.state.pause()
         self._outputs.follow(State.PAUSED)
+        self._announce(State.PAUSED, "deactivated")
         self._mailbox = None
         self.requests.end("the node was deactivated")
         worker, self._worker = self._worker, None
@@ -194,10 +196,12 @@ class Session:
         """Start over from where somebody says that the robot is.
 
         Raises:
-            ConfigError: The message is not a pose with a covariance.
+            DsacError: The message is not a pose with a covariance, or its frame is not known.
         """
         now = self._node.get_clock().now().nanoseconds
         said = said_pose(pose, now)
+        if said.frame_id not in ("", self.map_frame):
+            self._transforms.latest(self.map_frame, said.frame_id)
         x, y, z = said.pose[:3, 3]
         told = f"told to be at {x:.2f}, {y:.2f}, {z:.2f} m in '{said.frame_id or self.map_frame}'"
         self._node.get_logger().info(told)
@@ -239,7 +243,8 @@ class Session:
             # In this order: a pose of the old scenes that is still to come is of an old epoch.
             self._pipeline.state.reset()
         self._outputs.follow(State.SEARCHING)
-        self._announce(self._pipeline.state.current, f"loaded {loaded}")
+        if not self._announce(self._pipeline.state.current, f"loaded {loaded}"):
+            self._node.get_logger().info(f"loaded {loaded}")
         return str(loaded)
 
     def _scene_set(self, scenes: Sequence[LoadedScene]) -> SceneSet:
@@ -252,7 +257,7 @@ class Session:
     def _on_initial_pose(self, pose: PoseWithCovarianceStamped) -> None:
         try:
             self.set_pose(pose)
-        except ConfigError as error:
+        except DsacError as error:
             self._node.get_logger().warning(f"initialpose: {error}")
 
     def _work(self, work: Work) -> None:
@@ -313,8 +318,10 @@ class Session:
         if state is State.LOST:
             self._announce(state, f"no accepted fix for {self._settings.lost_after:g} s")
 
-    def _announce(self, state: State, reason: str) -> None:
+    def _announce(self, state: State, reason: str) -> bool:
+        """Log a change of the state; returns whether it was one."""
         with self._announcing:
             before, self._announced = self._announced, state
         if state is not before:
             self._node.get_logger().info(f"{before.name} -> {state.name}: {reason}")
+        return state is not before

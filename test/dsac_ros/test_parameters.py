@@ -56,6 +56,10 @@ def test_scene_files_hold_valid_parameters_only(file: Path) -> None:
         ({"cameras": ("left", "right")}, "several cameras need base_frame_id"),
         ({"cameras": ("left", "left"), "base_frame_id": "base"}, "cameras must be different"),
         ({"cameras": ("left", ""), "base_frame_id": "base"}, "cameras must be different names"),
+        (
+            {"cameras": ("left",), "base_frame_id": "base", "image_topic": "/camera/image_raw"},
+            "with cameras, image_topic must be relative",
+        ),
         ({"mode": "twice"}, "mode must be one of continuous, once"),
     ],
 )

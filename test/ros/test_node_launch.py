@@ -84,7 +84,10 @@ def test_a_launched_node_localizes(
     scenes: Path, tmp_path: Path, make_robot: Any, place: Any
 ) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("/**:\n  ros__parameters:\n    gate_initial_fixes: 1\n    lost_after: 7.0\n")
+    own.write_text(
+        "/**:\n  ros__parameters:\n    gate_initial_fixes: 1\n    lost_after: 7.0\n"
+        f"    saved_pose_dir: {tmp_path}\n"
+    )
     log = tmp_path / "launch.log"
     with log.open("w") as file:
         process = subprocess.Popen(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dsac_ros.parameters import table
 from dsac_ros.state import State
 
 SCENE = ("-p", "scene:=corner")
@@ -96,7 +97,7 @@ def test_a_signal_during_the_start_ends_it_cleanly(start_node: Any) -> None:
 
 def test_parameters_are_validated_then_applied(start_node: Any, robot: Any, place: Any) -> None:
     from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-    from rcl_interfaces.srv import DescribeParameters, SetParameters
+    from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 
     start_node(*SCENE)
     robot.connect()
@@ -119,6 +120,11 @@ def test_parameters_are_validated_then_applied(start_node: Any, robot: Any, plac
     assert lost_after.floating_point_range[0].to_value == 3600.0
     assert tf_mode.read_only
     assert "map_to_odom" in tf_mode.additional_constraints
+
+    every = [row.name for row in table()]
+    values = call(GetParameters, "get_parameters", GetParameters.Request(names=every)).values
+    assert dict(zip(every, values, strict=True))["cameras"].string_array_value == [""]
+    assert all(value.type != ParameterType.PARAMETER_NOT_SET for value in values)
 
     double, string = ParameterType.PARAMETER_DOUBLE, ParameterType.PARAMETER_STRING
     integer = ParameterType.PARAMETER_INTEGER

@@ -204,6 +204,12 @@ def test_pause_resume_reset_and_set_pose(start_stub: Any, client: Client) -> Non
     refused = client.call(SetPose, "set_pose", pose=known)
     assert not refused.success
     assert "negative variance" in refused.message
+    known.pose.covariance[0] = 0.0
+    known.header.frame_id = "nowhere"
+    refused = client.call(SetPose, "set_pose", pose=known)
+    assert not refused.success
+    assert "no transform from nowhere to map" in refused.message
+    known.header.frame_id = "map"
     assert client.images_seen()[-1].state == State.LOCALIZED
 
     client.view = DARK  # nothing is accepted
@@ -227,7 +233,6 @@ def test_pause_resume_reset_and_set_pose(start_stub: Any, client: Client) -> Non
     assert client.call(Trigger, "resume").success
     client.spin(0.2)
     assert client.images_seen()[-1].state == State.SEARCHING  # nothing from before is believed
-    known.pose.covariance[0] = 0.0
     assert client.call(SetPose, "set_pose", pose=known).success
     client.spin(0.2)
     assert client.images_seen()[-1].state == State.LOCALIZED
