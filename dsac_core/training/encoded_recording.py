@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -119,7 +120,7 @@ def encode_recording(
     clock = _Clock(config, in_full=again is not None)
     frames = dataset.frames(split, indices=set(read), with_depth=config.use_depth)
 
-    def wanted() -> Iterator[tuple[int, int, Frame, Camera]]:
+    def wanted() -> Iterator[_ReadFrame]:
         nonlocal camera
         for number, (index, frame) in enumerate(zip(read, frames, strict=False)):
             camera = camera or frame.camera
@@ -128,30 +129,19 @@ def encode_recording(
             if index in checked:
                 held_out.append(frame)
             elif not clock.is_behind(number / len(read)):
-                yield number, index, frame, camera
+                yield _ReadFrame(number, index, frame, camera)
 
-    def encode(item: tuple[int, int, Frame, Camera]) -> _SeenFrame:
-        number, index, frame, reference = item
-        image, own_camera = resize_to_focal_length(frame.image, frame.camera, reference)
-        gray = torch.from_numpy(to_gray(image)).to(device)
-        encoded = encoder(gray)
-        view = None
-        if detector is not None:
-            found = detector(gray, encoded, most_keypoints)
-            half = storage_dtype(encoder)
-            view = KeypointView.of(found, own_camera, frame.world_T_cam, frame.depth, half)
-        return _SeenFrame(number, index, frame, own_camera, encoded, view)
-
-    for seen in in_threads(encode, wanted(), device):
-        assert camera is not None
-        _add_cells(seen.frame, seen.encoded, seen.camera, cells, per_image, config, generator)
+    see = partial(_see, encoder=encoder, detector=detector, most=most_keypoints, device=device)
+    for read_frame, seen in in_threads(see, wanted(), device):
+        frame, reference = read_frame.frame, read_frame.reference
+        _add_cells(frame, seen.encoded, seen.camera, cells, per_image, config, generator)
         if seen.keypoints is not None:
             keypoints.append(seen.keypoints)
         if config.vary_every and len(encoded) % config.vary_every == 0:
-            add_varied_cells(seen.frame, camera, cells, per_image, config, encoder, generator)
-        positions.append(seen.frame.world_T_cam[:3, 3])
-        encoded.append(seen.frame_index)
-        done = seen.place + 1
+            add_varied_cells(frame, reference, cells, per_image, config, encoder, generator)
+        positions.append(frame.world_T_cam[:3, 3])
+        encoded.append(read_frame.frame_index)
+        done = read_frame.place + 1
         progress("encoding", done / len(read), f"image {done}/{len(read)}")
     progress("encoding", 1.0, f"image {len(read)}/{len(read)}")
     if camera is None or cells.size == 0:
@@ -162,13 +152,38 @@ def encode_recording(
     return EncodedRecording(cells, held_out, camera, np.array(positions), encoded, keypoints)
 
 
-class _SeenFrame(NamedTuple):
+class _ReadFrame(NamedTuple):
     place: int  # among the frames that are read
     frame_index: int  # in the recording
     frame: Frame
-    camera: Camera  # of the resized image
+    reference: Camera  # to whose focal length it is resized
+
+
+class _Seen(NamedTuple):
     encoded: EncodedImage
+    camera: Camera  # of the resized image
     keypoints: KeypointView | None
+
+
+def _see(
+    read_frame: _ReadFrame,
+    *,
+    encoder: ImageEncoder,
+    detector: KeypointDetector | None,
+    most: int,
+    device: torch.device,
+) -> tuple[_ReadFrame, _Seen]:
+    """What is in a frame, which depends on no other one."""
+    frame = read_frame.frame
+    image, camera = resize_to_focal_length(frame.image, frame.camera, read_frame.reference)
+    gray = torch.from_numpy(to_gray(image)).to(device)
+    encoded = encoder(gray)
+    if detector is None:
+        return read_frame, _Seen(encoded, camera, None)
+    found = detector(gray, encoded, most)
+    half = storage_dtype(encoder)
+    view = KeypointView.of(found, camera, frame.world_T_cam, frame.depth, half)
+    return read_frame, _Seen(encoded, camera, view)
 
 
 def storage_dtype(encoder: ImageEncoder) -> torch.dtype:

@@ -39,9 +39,9 @@ _FEWEST_HYPOTHESES = 2 * _BESIDE + 6
 _SCALE_IMAGES = 80  # whose measured depth is compared with the estimated one
 _MOST_SCALE_CELLS = 300  # of each of these images
 _FEWEST_SCALE_CELLS = 1000  # in all, for the scale to be known to some tenths of a percent
-_Sought = tuple[int, torch.Tensor]  # an image, and which of its cells
-
 _FEWEST_FOUND = 50  # cells, for their depths to say something about the scene
+
+_Sought = tuple[int, torch.Tensor]  # an image, and which of its cells
 
 
 @dataclass(frozen=True)
