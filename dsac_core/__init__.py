@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 # OpenMP reads it when PyTorch loads it. By default threads spin while they wait for each other; as
 # soon as other programs want the cores too, that takes time from the thread that has the work: a
 # pose on two threads then takes ten times as long. Asleep at once they take as long to wake up as a
-# layer of a head takes to compute; so they spin for a tenth of a millisecond (GNU's OpenMP).
+# layer of a head takes to compute; so they spin for some hundredths of a millisecond (GNU's).
 if os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE").upper() == "PASSIVE":
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
 __all__ = ["Camera", "Correspondences", "PoseEstimate", "Relocalizer", "SceneMap", "__version__"]

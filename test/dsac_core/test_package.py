@@ -19,7 +19,7 @@ PROGRAM = (
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, ["PASSIVE", "10000"]),
+        ({}, ["PASSIVE", "3000"]),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", "None"]),
         ({"GOMP_SPINCOUNT": "7"}, ["PASSIVE", "7"]),
     ],
