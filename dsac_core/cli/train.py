@@ -7,7 +7,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsac_core.cli.arguments import (
     add_compute_arguments,
@@ -151,3 +151,15 @@ def _report(scene: SceneMap) -> None:
         good = scene.training.get(f"held_out_localized_10cm_5deg{suffix}")
         if good is not None:
             sys.stdout.write(f"{good} of {held_out} held-out {images} are within 10 cm and 5 deg\n")
+    if _depth_is_open(scene.training):
+        sys.stdout.write(
+            "warning: how far away things are could not be found out, as the camera hardly moved"
+            " while they were in view; poses beside those of the recording will be wrong. Move"
+            " through the place (turning on the spot shows no depth), or map with --depth\n"
+        )
+
+
+def _depth_is_open(training: dict[str, Any]) -> bool:
+    """Whether a fast map knows no more than the directions in which things are."""
+    known = training.get("estimated_depth_share", 1.0), training.get("landmark_tracks", 1)
+    return known == (0.0, 0) and not training["depth"]

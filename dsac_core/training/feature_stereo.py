@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dsac_core.progress import Progress
     from dsac_core.training.cell_buffer import CellBuffer
 
+_LEAST_EXTENT = 0.01  # metres, of the cameras: less is how exact poses are, and no baseline
 _LADDER_IMAGES = 12  # that try each length of baseline, to find the depth of a scene
 _LADDER_PARALLAX = (0.02, 0.5)  # baseline over depth, the range of depths tried with each
 _MOST_LADDER_CELLS = 400  # of each of these images
@@ -142,8 +143,10 @@ def _depths_of_scene(
     order = torch.randperm(len(views.taken), generator=generator)[:_LADDER_IMAGES]
     images = [views.taken[number] for number in order.tolist()]
     best: torch.Tensor | None = None
+    if views.extent() < _LEAST_EXTENT:
+        return None
     baseline = views.extent() / 2
-    while baseline > 0 and baseline >= views.smallest_step():
+    while baseline >= views.smallest_step():
         nearest, farthest = (baseline / parallax for parallax in reversed(_LADDER_PARALLAX))
         depths = _depths_to_try(views, (nearest, farthest), baseline, config)
         cells = [len(views.cells.image(image).depth_N) for image in images]

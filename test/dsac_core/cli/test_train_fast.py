@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from recordings import Recording
+from scipy.spatial.transform import Rotation
 from toy_scene import sideways_recording, toy_recording
 
 from dsac_core.cli import train_fast
@@ -26,6 +27,7 @@ from dsac_core.data import seven_scenes as reader
 from dsac_core.data.frame import ALL, Frame
 from dsac_core.networks.coordinate_head import HeadConfig
 from dsac_core.scene.scene_map import SceneMap
+from dsac_core.synthetic import CAMERA, office, render_view, walk_poses
 from dsac_core.training import fast_map
 from dsac_core.training.fast_loop import FastLoop
 from dsac_core.training.fast_map_config import FastMapConfig
@@ -413,6 +415,7 @@ def test_a_map_without_landmarks(
 ) -> None:
     assert train(out, sideways, "--landmarks", "off") == 0
     scene = SceneMap.load(out)
+    assert "warning: how far" not in capfd.readouterr().out
     assert scene.landmarks is None
     assert scene.regression
     assert (scene.training["iterations"], scene.training["landmarks"]) == (20, 0)
@@ -447,3 +450,21 @@ def test_continuing_a_map_of_landmarks_trains_its_head(sideways: Path, out: Path
     assert not torch.equal(weights(out), untrained)
     assert train(out, sideways, "--landmarks", "off") == 0
     assert SceneMap.load(out).landmarks is None
+
+
+def test_a_camera_that_only_turns_is_warned_of(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    room = office()
+    begin = walk_poses("mapping", room.options).world_T_cam[0]
+    camera = CAMERA.scaled(128, 96)
+    monkeypatch.setattr(reader, "COLOUR_CAMERA", camera)
+    views = []
+    for number in range(12):
+        world_T_cam = begin.copy()
+        world_T_cam[:3, :3] @= Rotation.from_euler("y", 3.0 * number, degrees=True).as_matrix()
+        image, _ = render_view(room, camera, world_T_cam)
+        views.append(Frame(f"{number}", number / 4, image, camera, world_T_cam, None))
+    write_walk(tmp_path / "turn", views)
+    assert train(out, tmp_path / "turn") == 0
+    assert "the camera hardly moved" in capfd.readouterr().out
