@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
 HELP = "render a synthetic office and write two walks through it as rosbag2 recordings"
-FAST_SECONDS = 6.0
+FAST_SECONDS = 15.0  # in which the robot of each walk drives some metres
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
