@@ -104,11 +104,11 @@ def minimise(
         kernel: Plain squares, or a robust kernel.
         steps: At most so many.
         tolerance: A pose rests whose step is shorter than so many of its standard deviations, as
-            the residuals' spread has them; by default 0.03 in single precision, and in double
+            the residuals' spread has them; by default 0.1 in single precision, and in double
             what can be told.
     """
     if tolerance is None:
-        tolerance = 0.03 if poses_BH34.dtype == torch.float32 else 1e-8
+        tolerance = 0.1 if poses_BH34.dtype == torch.float32 else 1e-8
     poses = poses_BH34
     damping = poses.new_full((*poses.shape[:2], 1), 1e-6, dtype=torch.float64)
     floor = 1e-9 * torch.eye(6, dtype=torch.float64, device=poses.device)
