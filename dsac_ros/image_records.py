@@ -62,6 +62,11 @@ class SetPose:
     pose: FloatArray  # [4 x 4]
     covariance: FloatArray  # [6 x 6], fixed axes of that frame
 
+    def __str__(self) -> str:
+        x, y, z = self.pose[:3, 3]
+        frame = f"'{self.frame_id}'" if self.frame_id else "the map"
+        return f"{x:.2f}, {y:.2f}, {z:.2f} m in {frame}"
+
 
 @dataclass(frozen=True)
 class Frame:

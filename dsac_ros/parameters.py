@@ -13,35 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from dsac_core.errors import ConfigError
 from dsac_ros.gate import GateLimits
+from dsac_ros.parameter_row import Row, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-Value = bool | int | float | str | tuple[str, ...]
 
 TF_MODES = ("auto", "map_to_odom", "map_to_base", "none")
 MODES = ("continuous", "once")
 DEPTH_TRANSPORTS = ("raw", "compressedDepth")
 IMAGE_TRANSPORTS = ("raw", "compressed")
 IMAGE_GEOMETRIES = ("auto", "raw", "rectified")
-
-
-def setting(
-    default: Value,
-    description: str,
-    *,
-    between: tuple[float, float] | None = None,
-    choices: tuple[str, ...] = (),
-    fixed: bool = False,
-) -> Any:  # as dataclasses.field
-    """A row of the table. ``fixed`` parameters are read-only once the node has started."""
-    metadata = {
-        "description": description,
-        "between": between,
-        "choices": choices,
-        "fixed": fixed,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -227,7 +208,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check every value by its row, and then what only holds for several together."""
         for row in table():
-            _check(row, getattr(self, row.name))
+            row.check(getattr(self, row.name))
         if self.tf_mode == "map_to_odom" and not self.odom_frame_id:
             msg = "tf_mode map_to_odom needs odom_frame_id: name the frame of the odometry"
             raise ConfigError(msg)
@@ -295,32 +276,8 @@ class Settings:
         return ", ".join(f"{row.name}={getattr(self, row.name)!r}" for row in table())
 
 
-@dataclass(frozen=True)
-class Row:
-    """One parameter."""
-
-    name: str
-    default: Value
-    description: str
-    between: tuple[float, float] | None
-    choices: tuple[str, ...]
-    fixed: bool
-
-
 def table() -> Iterator[Row]:
     """The rows, in the order of ``Settings``."""
     for field in dataclasses.fields(Settings):
         default: Any = field.default
         yield Row(name=field.name, default=default, **field.metadata)
-
-
-def _check(row: Row, value: Value) -> None:
-    if row.choices and value not in row.choices:
-        msg = f"parameter {row.name} must be one of {', '.join(row.choices)}, got {value!r}"
-        raise ConfigError(msg)
-    if row.between is None:
-        return
-    low, high = row.between
-    if not (isinstance(value, (int, float)) and low <= value <= high):
-        msg = f"parameter {row.name} must lie between {low:g} and {high:g}, got {value!r}"
-        raise ConfigError(msg)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rclpy.node import Node
 
-    from dsac_ros.parameters import Row
+    from dsac_ros.parameter_row import Row
 
 
 _NONE = [""]  # an empty list, as a parameter says it

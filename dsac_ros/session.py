@@ -28,6 +28,7 @@ from dsac_ros.scene_change import SceneChange
 from dsac_ros.scene_loading import check_frames
 from dsac_ros.scene_set import SceneSet
 from dsac_ros.state import State
+from dsac_ros.state_log import StateLog
 from dsac_ros.transforms import TfTransforms, close_buffer
 from dsac_ros.worker import Worker
 
@@ -49,6 +50,7 @@ STOP_TIMEOUT = 2.0  # s that the work on one image may take to end
 EXPIRY_PERIOD = 0.1  # s between looks for requests whose time is over
 PAUSED = "the node is paused: call ~/resume"
 INACTIVE = "the node is not active: activate it"
+CLEANED_UP = "the node was cleaned up"
 
 
 class Session:
@@ -76,8 +78,7 @@ class Session:
         self._swapping = threading.Lock()
         self._change = SceneChange(load, self.map_frame, self._use)
         self._closed = False
-        self._announced = State.SEARCHING
-        self._announcing = threading.Lock()
+        self._announce = StateLog(node.get_logger().info)
         self._buffer = Buffer(node=node)
         self._transforms = TfTransforms(self._buffer, settings.transform_timeout)
         self._pipeline = Pipeline(self.scenes, self._transforms, settings, self.map_frame)
@@ -120,14 +121,17 @@ class Session:
             )
             made.callback(node.destroy_subscription, initial_pose)
         state = self._pipeline.state
+        scenes = self.scenes
         self._health = Health(
-            node, self._inputs, lambda: state.current, self.scenes.device, self.scenes.names
+            node, self._inputs, lambda: state.current, scenes.device, scenes.names
         )
         made.callback(self._health.close)
-        made.callback(node.destroy_timer, node.create_timer(1.0 / settings.tf_rate, self._on_timer))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        expiry = node.create_timer(EXPIRY_PERIOD, self.requests.expire, clock=steady)
-        made.callback(node.destroy_timer, expiry)
+        for timer in (
+            node.create_timer(1.0 / settings.tf_rate, self._on_timer),
+            node.create_timer(EXPIRY_PERIOD, self.requests.expire, clock=steady),
+        ):
+            made.callback(node.destroy_timer, timer)
 
     def activate(self) -> None:
         """Begin to localize."""
@@ -154,7 +158,7 @@ class Session:
         """Give the topics back."""
         with self._swapping:
             self._closed = True
-        self._change.end(in_use=False, why="the node was cleaned up")
+        self._change.end(in_use=False, why=CLEANED_UP)
         self._made.close()
 
     def apply(self, settings: Settings) -> None:
@@ -202,9 +206,7 @@ class Session:
         said = said_pose(pose, now)
         if said.frame_id not in ("", self.map_frame):
             self._transforms.latest(self.map_frame, said.frame_id)
-        x, y, z = said.pose[:3, 3]
-        told = f"told to be at {x:.2f}, {y:.2f}, {z:.2f} m in '{said.frame_id or self.map_frame}'"
-        self._node.get_logger().info(told)
+        self._node.get_logger().info(f"told to be at {said}")
         self._pipeline.set_pose(said)
         self._outputs.follow(self._pipeline.state.current)
         self._announce(self._pipeline.state.current, "searching from the pose that was set")
@@ -217,8 +219,7 @@ class Session:
             on_answer(Answer(PAUSED if self.active else INACTIVE))
             return
         asked_to_agree = max(self._settings.gate_initial_fixes, self._settings.gate_jump_fixes)
-        images = request.images or asked_to_agree
-        topic = self._inputs.image_topic
+        images, topic = request.images or asked_to_agree, self._inputs.image_topic
         self.requests.add(TriggerRequest(images, on_answer, request.timeout, topic))
 
     def localize(self, query: LocalizeImage.Request, on_answer: Callable[[Answer], None]) -> None:
@@ -236,15 +237,13 @@ class Session:
         loaded = self._scene_set(scenes)
         with self._swapping:
             if self._closed:
-                msg = "the node was cleaned up meanwhile"
-                raise ConfigError(msg)
+                raise ConfigError(CLEANED_UP)
             self.scenes = self._pipeline.relocalizer = loaded
             self._health.reset(loaded.names)
             # In this order: a pose of the old scenes that is still to come is of an old epoch.
             self._pipeline.state.reset()
         self._outputs.follow(State.SEARCHING)
-        if not self._announce(self._pipeline.state.current, f"loaded {loaded}"):
-            self._node.get_logger().info(f"loaded {loaded}")
+        self._announce(self._pipeline.state.current, f"loaded {loaded}", always=True)
         return str(loaded)
 
     def _scene_set(self, scenes: Sequence[LoadedScene]) -> SceneSet:
@@ -317,11 +316,3 @@ class Session:
             self._outputs.publish_prediction(fix)
         if state is State.LOST:
             self._announce(state, f"no accepted fix for {self._settings.lost_after:g} s")
-
-    def _announce(self, state: State, reason: str) -> bool:
-        """Log a change of the state; returns whether it was one."""
-        with self._announcing:
-            before, self._announced = self._announced, state
-        if state is not before:
-            self._node.get_logger().info(f"{before.name} -> {state.name}: {reason}")
-        return state is not before

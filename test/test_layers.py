@@ -72,10 +72,10 @@ ROS = {
 # Logic in plain classes: these must work, and be tested, without ROS.
 PLAIN_NODE_MODULES = {
     "bag", "camera_diagnostics", "camera_info", "debug_image", "depth_buffer", "diagnostics",
-    "frames", "gate", "image_records", "mailbox", "parameters", "pipeline", "pose_memory",
-    "replay_picture", "replay_records", "replay_report", "replay_run", "reprojection", "requests",
-    "rolling", "saved_pose", "scene_change", "scene_loading", "scene_points", "scene_set", "stamps",
-    "state", "worker",
+    "frames", "gate", "image_records", "mailbox", "parameter_row", "parameters", "pipeline",
+    "pose_memory", "replay_picture", "replay_records", "replay_report", "replay_run",
+    "reprojection", "requests", "rolling", "saved_pose", "scene_change", "scene_loading",
+    "scene_points", "scene_set", "stamps", "state", "state_log", "worker",
 }  # fmt: skip
 
 
