@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from dsac_core.networks.row_lookup import rows_of
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -58,6 +56,6 @@ def describe_place(descriptors_KC: torch.Tensor, words_WC: torch.Tensor) -> torc
     if 0 in (len(descriptors_KC), len(words_WC)):
         return words_WC.new_zeros(words_WC.numel())
     nearest = (descriptors_KC @ words_WC.T).argmax(dim=1)
-    beside = descriptors_KC - rows_of(words_WC, nearest)
+    beside = descriptors_KC - words_WC[nearest]
     sums = torch.zeros_like(words_WC).index_add_(0, nearest, beside)
     return functional.normalize(functional.normalize(sums, dim=1).flatten(), dim=0)
