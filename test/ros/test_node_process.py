@@ -180,26 +180,3 @@ def test_the_lifecycle_can_be_managed(start_node: Any, robot: Any, place: Any) -
         robot.statuses.clear()
     assert node.stop() == 0
     assert "Traceback" not in node.output
-
-
-def test_free_memory_is_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dsac_ros import relocalizer_node
-
-    class EnoughError(Exception):
-        pass
-
-    pads: list[int] = []
-
-    def sleep(seconds: float) -> None:
-        assert seconds >= 1.0
-        if len(pads) == 3:
-            raise EnoughError
-
-    def trim(pad: int) -> int:
-        pads.append(pad)
-        return 1
-
-    monkeypatch.setattr(relocalizer_node.time, "sleep", sleep)
-    with pytest.raises(EnoughError):
-        relocalizer_node._give_back(trim)
-    assert pads == [0, 0, 0]
