@@ -110,7 +110,7 @@ class Matching:
         for number in self._retrieval.nearest(query, _MOST_SIMILAR):
             known = self._known[number]
             descriptors = self._retrieval.views[number].descriptors_KC[known]
-            rows, columns = mutual_nearest(query.descriptors_KC @ descriptors.T, _LEAST_SIMILARITY)
+            rows, columns = mutual_nearest(query.descriptors_KC, descriptors, _LEAST_SIMILARITY)
             pixels.append(query.pixels_K2[rows].double().numpy())
             points.append(self._points[number][known.numpy()][columns.numpy()])
         return solve_pnp(np.concatenate(points), np.concatenate(pixels), frame.camera)

@@ -14,27 +14,23 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dsac_core.malloc import MEBIBYTE, set_up_malloc
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
-_POOLS = 2
-_LARGE = 4 << 20  # bytes; from 1 MiB on a query would take 10 % longer
 _PERIOD = 10.0  # s
 
 
-def set_up_malloc() -> None:
+def keep_one_small_pool() -> None:
     """Call before PyTorch is imported, which starts threads.
 
-    glibc has two pools of memory instead of one for each thread that loads a scene and each that
-    PyTorch starts for it. Large pieces are no part of them: they come from the system and go back
-    to it at once. By default the first large piece that is freed lets the pools hold pieces of up
-    to 32 MB, and what lives long soon stands between those that do not.
+    By default every thread that loads a scene, with those that PyTorch starts for it, has a pool of
+    its own, and the first large piece that is freed lets the pools hold pieces of up to 32 MB: what
+    lives long soon stands between those that do not. What an image takes stays in the pool from
+    one to the next: pages that come anew with each would double its time.
     """
-    with suppress(OSError, AttributeError):  # not glibc
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, _POOLS)
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    set_up_malloc(largest=8 * MEBIBYTE, kept_free=128 * MEBIBYTE, pools=1)
 
 
 def keep_giving_back() -> None:

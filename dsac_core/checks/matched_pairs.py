@@ -101,7 +101,7 @@ def _overlapping(views: Sequence[View]) -> list[tuple[int, int]]:
     pairs = []
     for first in range(len(views)):
         for second in range(first + 1, len(views)):
-            rows, _ = mutual_nearest(likeliest[first] @ likeliest[second].T, _MIN_SIMILARITY)
+            rows, _ = mutual_nearest(likeliest[first], likeliest[second], _MIN_SIMILARITY)
             if len(rows) >= _LIKELY_OVERLAP:
                 pairs.append((first, second))
     order = np.random.default_rng(0).permutation(len(pairs))
@@ -111,7 +111,7 @@ def _overlapping(views: Sequence[View]) -> list[tuple[int, int]]:
 def _match(first: View, second: View) -> tuple[FloatArray, float]:
     """Matches [K x 2 x 2] of two views in px of the images, and how far they moved."""
     one, other = first.keypoints, second.keypoints
-    rows, columns = mutual_nearest(one.descriptors_KC @ other.descriptors_KC.T, _MIN_SIMILARITY)
+    rows, columns = mutual_nearest(one.descriptors_KC, other.descriptors_KC, _MIN_SIMILARITY)
     nothing = np.empty((0, 2, 2))
     if len(rows) < MIN_MATCHES:
         return nothing, 0.0

@@ -10,7 +10,7 @@ import torch
 from dsac_core.landmarks.landmark_map import QUANTA
 from dsac_core.landmarks.mutual_nearest import mutual_nearest
 from dsac_core.landmarks.places import describe_place
-from dsac_core.networks.row_lookup import of_few_sizes, rows_of
+from dsac_core.networks.row_lookup import rows_of
 
 if TYPE_CHECKING:
     from dsac_core.landmarks.landmark_map import LandmarkMap
@@ -55,9 +55,6 @@ class LandmarkMatcher:
         seen[torch.cat(lists)] = True
         candidates = torch.nonzero(seen)[:, 0]
         descriptors = keypoints.descriptors_KC.to(self._descriptors.dtype)
-        # The longer one first: the other way round takes oneDNN twice the time.
         seen_descriptors = rows_of(self._descriptors, candidates)
-        similarity = of_few_sizes(seen_descriptors) @ of_few_sizes(descriptors).T
-        similarity = similarity[: len(candidates), : len(descriptors)].float()
-        rows, columns = mutual_nearest(similarity, _LEAST_SIMILARITY)
+        rows, columns = mutual_nearest(seen_descriptors, descriptors, _LEAST_SIMILARITY)
         return LandmarkMatches(columns, self._points[candidates[rows]])

@@ -36,7 +36,11 @@ def epipolar_matches(
     line = ray_1 @ essential.T
     line = torch.cat([line[:, :2] / focal_2, line[:, 2:]], dim=1)
     line = line / line[:, :2].norm(dim=1, keepdim=True).clamp_min(1e-12)
-    distance = (line @ functional.pad(second.pixels_K2, (0, 1), value=1.0).T).abs_()
-    similarity = first.descriptors_KC.float() @ second.descriptors_KC.float().T
-    far = distance.gt_(max_error)  # one where it is; in place, as there are a million of them
-    return mutual_nearest(similarity.sub_(far, alpha=2.0), min_similarity)
+    pixels = functional.pad(second.pixels_K2, (0, 1), value=1.0)
+
+    def far(rows: slice) -> torch.Tensor:
+        distance: torch.Tensor = line[rows] @ pixels.T
+        return distance.abs_().gt_(max_error)  # 1.0 where it is
+
+    one, other = first.descriptors_KC.float(), second.descriptors_KC.float()
+    return mutual_nearest(one, other, min_similarity, far)

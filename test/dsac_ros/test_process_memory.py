@@ -17,7 +17,7 @@ from dsac_ros import process_memory
 LARGE_PIECES = """
 import ctypes, sys
 from pathlib import Path
-from dsac_ros.process_memory import set_up_malloc
+from dsac_ros.process_memory import keep_one_small_pool
 
 def own():
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -33,7 +33,7 @@ def piece(megabytes):
     return address
 
 if sys.argv[1] == "set up":
-    set_up_malloc()
+    keep_one_small_pool()
 libc.free(piece(31))  # by default, the pools hold pieces of this size from now on
 before = own()
 large = piece(16)
