@@ -14,12 +14,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dsac_core.malloc import MEBIBYTE, set_up_malloc
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PERIOD = 10.0  # s
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
+_LARGE = 8 << 20  # bytes of a piece that comes from the system and goes back to it at once
+_KEPT_FREE = 128 << 20  # bytes, until the next time of giving back
 
 
 def keep_one_small_pool() -> None:
@@ -30,7 +31,11 @@ def keep_one_small_pool() -> None:
     lives long soon stands between those that do not. What an image takes stays in the pool from
     one to the next: pages that come anew with each would double its time.
     """
-    set_up_malloc(largest=8 * MEBIBYTE, kept_free=128 * MEBIBYTE, pools=1)
+    with suppress(OSError, AttributeError):  # not glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_FREE)
 
 
 def keep_giving_back() -> None:

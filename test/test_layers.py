@@ -16,7 +16,6 @@ CORE, NODE = ROOT / "dsac_core", ROOT / "dsac_ros"
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
-    "malloc": set(),
     "progress": set(),
     "geometry": {"errors"},
     "solvers": {"geometry"},
@@ -64,7 +63,6 @@ DOORS = {
     "evaluation",
     "progress",
     "files",
-    "malloc",
 }
 ROS = {
     "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "geometry_msgs",
@@ -76,8 +74,8 @@ PLAIN_NODE_MODULES = {
     "bag", "camera_diagnostics", "camera_info", "debug_image", "depth_buffer", "diagnostics",
     "frames", "gate", "image_records", "mailbox", "parameter_row", "parameters", "pipeline",
     "pose_memory", "process_memory", "replay_picture", "replay_records", "replay_report",
-    "replay_run", "reprojection", "requests", "rolling", "saved_pose", "scene_change", "scene_loading",
-    "scene_points", "scene_set", "stamps", "state", "state_log", "worker",
+    "replay_run", "reprojection", "requests", "rolling", "saved_pose", "scene_change",
+    "scene_loading", "scene_points", "scene_set", "stamps", "state", "state_log", "worker",
 }  # fmt: skip
 
 

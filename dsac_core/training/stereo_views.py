@@ -17,6 +17,7 @@ from dsac_core.networks.row_lookup import rows_of
 if TYPE_CHECKING:
     from dsac_core.training.cell_buffer import CellBuffer
 
+_CELLS = 500  # at a time on a CPU: what is known of all their depths fits into its cache
 _FULL = 0.5  # share of the lookup's places that hold a cell where places are as large as cells
 
 
@@ -46,19 +47,20 @@ class StereoViews:
         self._grid = (rows, columns)
         self._lookups = {n: self._lookup(self._images[n].pixels_N2) for n in self.taken}
 
-    def _places(self, pixels_2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The place in a lookup [...] of pixels [... x 2], and whether there is one."""
+    def _places(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The place in a lookup [...] of pixels; those outside are on its border."""
         rows, columns = self._grid
-        at = ((pixels_2 - self._corner_2) / self._pitch).round()
-        column, row = at[..., 0], at[..., 1]
-        inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
-        place = torch.where(inside, row * columns + column, at.new_zeros(()))
-        return place.long(), inside
+        left, top = self._corner_2
+        column = ((x - left) / self._pitch).round_().clamp_(-1, columns)
+        row = ((y - top) / self._pitch).round_().clamp_(-1, rows)
+        place: torch.Tensor = row.add_(1).mul_(columns + 2).add_(column).add_(1)
+        return place.long()
 
     def _lookup(self, pixels_N2: torch.Tensor) -> torch.Tensor:
-        """Which cell is at each place, -1 for none."""
-        lookup = torch.full((math.prod(self._grid),), -1, device=self.device)
-        place, _ = self._places(pixels_N2)
+        """Which cell is at each place, -1 for none, as on a border around all."""
+        rows, columns = self._grid
+        lookup = torch.full(((rows + 2) * (columns + 2),), -1, device=self.device)
+        place = self._places(*pixels_N2.unbind(dim=-1))
         lookup[place] = torch.arange(len(pixels_N2), device=self.device)
         return lookup
 
@@ -114,21 +116,29 @@ class StereoViews:
         feature = rows_of(self._descriptors(image), sought_N)
         total = torch.zeros(len(sought_N), len(inverse_S), device=self.device)
         seen = torch.zeros_like(total)
+        block = _CELLS if self.device.type == "cpu" else max(1, len(sought_N))
         for other in neighbours:
             turn = self._rotation_M33[other] @ self._rotation_M33[image].T
             shift = self._translation_M3[other] - turn @ self._translation_M3[image]
-            point = (ray @ turn.T)[:, None] + shift * inverse_S[:, None]  # times inverse depth
-            in_front = point[..., 2] > 1e-6
-            planar = point[..., :2] / point[..., 2:].clamp_min(1e-6)
-            intrinsics = self._images[other].intrinsics_4
-            place, inside = self._places(planar * intrinsics[:2] + intrinsics[2:])
-            cell = self._lookups[other][place]
-            there = in_front & inside & (cell >= 0)
-            features = rows_of(self._descriptors(other), cell.clamp_min(0))
-            alike = torch.einsum("nsc,nc->ns", features, feature).float()
-            total += torch.where(there, alike, 0.0)
-            seen += there
+            turned_3N, along_3S = turn @ ray.T, shift[:, None] * inverse_S
+            there = self._descriptors(other)
+            for start in range(0, len(sought_N), block):
+                rows = slice(start, start + block)
+                points = turned_3N[:, rows, None] + along_3S[:, None]  # times inverse depth
+                cell, known = self._cells_at(other, points)
+                alike = torch.einsum("nsc,nc->ns", rows_of(there, cell), feature[rows])
+                total[rows] += torch.where(known, alike.float(), 0.0)
+                seen[rows] += known
         return torch.where(seen >= 2, total / seen.clamp_min(1.0), -1.0)
+
+    def _cells_at(self, image: int, points_3: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The cell [...] that shows each point of camera space [3 x ...], and whether one does."""
+        x, y, z = points_3
+        fx, fy, cx, cy = self._images[image].intrinsics_4
+        away = z.clamp_min(1e-6)
+        place = self._places((x / away) * fx + cx, (y / away) * fy + cy)
+        cell = self._lookups[image][place]
+        return cell.clamp_min(0), (cell >= 0) & (z > 1e-6)
 
     def depth_from_source(self, image: int) -> torch.Tensor:
         """Depth [N] of the cells of a varied image, from that of its source; 0 for none."""
@@ -140,10 +150,9 @@ class StereoViews:
         ray = ray @ (self._rotation_M33[source] @ self._rotation_M33[image].T).T
         away = ray[:, 2:].clamp_min(1e-6)
         pixels = ray[:, :2] / away * other.intrinsics_4[:2] + other.intrinsics_4[2:]
-        place, inside = self._places(pixels)
-        cell = self._lookups[source][place]
+        cell = self._lookups[source][self._places(*pixels.unbind(dim=-1))]
         depth = other.depth_N[cell.clamp_min(0)] / away[:, 0]
-        return torch.where(inside & (cell >= 0) & (depth > 0), depth, 0.0)
+        return torch.where((cell >= 0) & (depth > 0), depth, 0.0)
 
     def _descriptors(self, image: int) -> torch.Tensor:
         """Unit vectors [N x 64], in bfloat16 where the features are, else in float32."""
