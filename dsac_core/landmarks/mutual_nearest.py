@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dsac_core.networks.fused_layers import product_of_rows
 from dsac_core.networks.row_lookup import of_few_sizes
 
 if TYPE_CHECKING:
@@ -52,20 +53,14 @@ def _similarities(
 ) -> Iterator[torch.Tensor]:
     """Cosines [rows x B] of one block of rows after the other, in float32."""
     block = _ROWS if one_AC.device.type == "cpu" else len(one_AC)
-    # Products in single precision are not oneDNN's.
-    filled = of_few_sizes if one_AC.dtype == torch.bfloat16 else _as_they_are
-    filled_BC = filled(other_BC)
+    filled_BC = of_few_sizes(other_BC)
     for start in range(0, len(one_AC), block):
         rows = slice(start, min(start + block, len(one_AC)))
-        products = filled(one_AC[rows]) @ filled_BC.T
+        products = product_of_rows(of_few_sizes(one_AC[rows]), filled_BC)
         similarity = products[: rows.stop - start, : len(other_BC)].float()
         if excluded is not None:
             similarity.sub_(excluded(rows), alpha=_MORE_THAN_A_COSINE)
         yield similarity
-
-
-def _as_they_are(rows_NC: torch.Tensor) -> torch.Tensor:
-    return rows_NC
 
 
 def _best(blocks: Iterator[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

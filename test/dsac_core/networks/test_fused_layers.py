@@ -12,7 +12,13 @@ from torch import nn
 
 from dsac_core.networks import fused_layers
 from dsac_core.networks.coordinate_head import CoordinateHead, HeadConfig
-from dsac_core.networks.fused_layers import FusedConvolution, FusedLinear, can_fuse, fused
+from dsac_core.networks.fused_layers import (
+    FusedConvolution,
+    FusedLinear,
+    can_fuse,
+    fused,
+    product_of_rows,
+)
 from dsac_core.networks.xfeat_encoder import load_keypoint_layers, load_xfeat_encoder
 
 CPU = torch.device("cpu")
@@ -83,6 +89,25 @@ def test_a_linear_layer(relu: bool, dtype: torch.dtype) -> None:
     assert found.dtype == dtype
     torch.testing.assert_close(found, expected, rtol=0.0, atol=0.5 * ROUNDING[dtype])
     assert bool((found < 0).any()) is not relu
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("sizes", [(500, 1000), (3, 7), (0, 4), (4, 0)])
+def test_a_product_of_rows(sizes: tuple[int, int], dtype: torch.dtype) -> None:
+    """In double precision nothing is fused."""
+    generator = torch.Generator().manual_seed(0)
+    one, other = (
+        nn.functional.normalize(torch.randn(count, 64, generator=generator), dim=1)
+        .to(dtype)
+        .requires_grad_()
+        for count in sizes
+    )
+    found = product_of_rows(one, other)
+    assert found.dtype == dtype
+    assert not found.requires_grad
+    assert found.shape == sizes
+    exact = one.detach().double() @ other.detach().double().T
+    assert torch.allclose(found.double(), exact, atol=ROUNDING.get(dtype, 1e-12))
 
 
 @needs_fusing
