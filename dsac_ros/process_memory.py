@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PERIOD = 10.0  # s
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
-_LARGE = 8 << 20  # bytes of a piece that comes from the system and goes back to it at once
+_LARGE = 32 << 20  # bytes of a piece that comes from the system and goes back to it at once
 _KEPT_FREE = 128 << 20  # bytes, until the next time of giving back
 
 
