@@ -75,22 +75,27 @@ def triangulate(
     depth = torch.zeros_like(there, dtype=ray.dtype) if seen.depth_TV is None else seen.depth_TV
     measured = there & (depth > 0)
     points = _start(centres, ray, depth, there, measured)
+    per_metre = depth_weight * focal[..., 0] / torch.where(measured, depth, 1.0)
+    along = (per_metre[..., None] * rotation[..., 2, :])[..., None, :]
     identity = torch.eye(3, dtype=points.dtype, device=points.device)
     for _ in range(_STEPS):
         camera_point, residual, error = _residuals(points, rotation, translation, focal, seen)
         z = camera_point[..., 2].clamp_min(_NEAREST)
         weight = there * (camera_point[..., 2] > _NEAREST) / (1 + (error / _ROBUST_SCALE).square())
+        weight = weight[..., None].expand_as(residual)
         planar = camera_point[..., :2] / z[..., None]
         slope = (focal / z[..., None])[..., None]
         jacobian = slope * (rotation[..., :2, :] - planar[..., None] * rotation[..., 2:, :])
-        hessian = torch.einsum("tv,tvki,tvkj->tij", weight, jacobian, jacobian)
-        gradient = torch.einsum("tv,tvki,tvk->ti", weight, jacobian, residual)
-        per_metre = depth_weight * focal[..., 0] / torch.where(measured, depth, 1.0)
-        off = per_metre * (camera_point[..., 2] - depth)
-        weight = measured / (1 + (off / _ROBUST_SCALE).square())
-        along = per_metre[..., None] * rotation[..., 2, :]
-        hessian = hessian + torch.einsum("tv,tvi,tvj->tij", weight, along, along)
-        gradient = gradient + torch.einsum("tv,tvi,tv->ti", weight, along, off)
+        if seen.depth_TV is not None:
+            off = per_metre * (camera_point[..., 2] - depth)
+            certain = measured / (1 + (off / _ROBUST_SCALE).square())
+            weight = torch.cat([weight, certain[..., None]], dim=2)
+            residual = torch.cat([residual, off[..., None]], dim=2)
+            jacobian = torch.cat([jacobian, along], dim=2)
+        jacobian = jacobian.flatten(1, 2)
+        weighted = (jacobian * weight.flatten(1)[..., None]).mT
+        hessian = weighted @ jacobian
+        gradient = (weighted @ residual.flatten(1)[..., None])[..., 0]
         scale = hessian.diagonal(dim1=1, dim2=2).sum(dim=1)[:, None, None]
         damped = hessian + (_DAMPING * scale + 1e-9) * identity
         points = points - torch.linalg.solve(damped, gradient)

@@ -160,7 +160,8 @@ def _stars_of(
     filled = filled[:, :_MOST_SIGHTINGS]
     view, row, depth = (each[possible].gather(1, filled) for each in (view, row, depth))
     pixels = pixels[possible].gather(1, filled[..., None].expand(-1, -1, 2))
-    found = triangulate(poses, Sightings(view, pixels, depth), max_error=config.max_error)
+    seen = Sightings(view, pixels, depth if bool((depth > 0).any()) else None)
+    found = triangulate(poses, seen, max_error=config.max_error)
     inliers = found.inliers_TV
     agreeing = inliers.sum(dim=1)
     wide = (agreeing >= 2) & (found.angle_T > math.radians(config.min_angle))
