@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 
 _PERIOD = 10.0  # s
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
-_LARGE = 32 << 20  # bytes of a piece that comes from the system and goes back to it at once
+_LARGE = 32 << 20  # bytes, the most that a pool may hold in one piece
 _KEPT_FREE = 128 << 20  # bytes, until the next time of giving back
 
 
-def keep_one_small_pool() -> None:
+def keep_one_pool() -> None:
     """Call before PyTorch is imported, which starts threads.
 
     By default every thread that loads a scene, with those that PyTorch starts for it, has a pool of
-    its own, and the first large piece that is freed lets the pools hold pieces of up to 32 MB: what
-    lives long soon stands between those that do not. What an image takes stays in the pool from
-    one to the next: pages that come anew with each would double its time.
+    its own, and each holds what it once had most of. In the one pool, what an image takes stays
+    from one to the next: pages that come anew with each would double its time.
     """
     with suppress(OSError, AttributeError):  # not glibc
         libc = ctypes.CDLL(None)

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from dsac_ros.process_memory import keep_giving_back, keep_one_small_pool
+from dsac_ros.process_memory import keep_giving_back, keep_one_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, load: Loader | None = None) -> NoRet
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # until ROS is up, see init_ros
-    keep_one_small_pool()
+    keep_one_pool()
     from dsac_ros.node import run
 
     if load is None:

@@ -8,16 +8,19 @@ import platform
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
 from dsac_ros import process_memory
 
-# In a process of its own, as it is for good. Prints how many MB stay of 16 that are freed.
-LARGE_PIECES = """
-import ctypes, sys
+# In a process of its own, as it is for good. Prints how many pools there are after four threads had
+# memory, and how many MB of 16 stay that are freed behind small pieces in use: at once, and after
+# what is free was given back.
+POOLS = """
+import ctypes, sys, threading
 from pathlib import Path
-from dsac_ros.process_memory import keep_one_small_pool
+from dsac_ros.process_memory import _malloc_trim, keep_one_pool
 
 def own():
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -26,20 +29,33 @@ def own():
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes, libc.fclose.argtypes = [ctypes.c_int, ctypes.c_void_p], [ctypes.c_void_p]
 
-def piece(megabytes):
-    address = libc.malloc(megabytes << 20)
-    ctypes.memset(address, 1, megabytes << 20)
-    return address
+if sys.argv[1] == "one":
+    keep_one_pool()
+meeting = threading.Barrier(4)
 
-if sys.argv[1] == "set up":
-    keep_one_small_pool()
-libc.free(piece(31))  # by default, the pools hold pieces of this size from now on
+def work():
+    libc.malloc(1000)
+    meeting.wait()
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
 before = own()
-large = piece(16)
-small = [libc.malloc(4000) for _ in range(100)]  # live on, behind the large one
-libc.free(large)
-print(own() - before)
+pieces = [libc.malloc(1 << 24)]
+ctypes.memset(pieces[0], 1, 1 << 24)
+small = [libc.malloc(4000) for _ in range(100)]
+libc.free(pieces[0])
+kept = own() - before
+_malloc_trim()(0)
+print(Path(sys.argv[2]).read_text().count("<heap nr="), kept, own() - before)
 """
 CIRCLES = """
 import gc, time, weakref
@@ -71,9 +87,14 @@ def _run(program: str, *arguments: str) -> str:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is of glibc")
-def test_large_pieces_go_back_to_the_system() -> None:
-    assert float(_run(LARGE_PIECES, "set up")) < 2.0
-    assert float(_run(LARGE_PIECES, "default")) > 14.0  # else the settings are for nothing
+def test_one_pool_keeps_what_is_free_until_it_is_given_back(tmp_path: Path) -> None:
+    pools, kept, left = map(float, _run(POOLS, "one", str(tmp_path / "one")).split())
+    assert pools == 1
+    assert kept > 14.0
+    assert left < 2.0
+    pools, kept, _ = map(float, _run(POOLS, "default", str(tmp_path / "default")).split())
+    assert pools > 1  # else the settings are for nothing
+    assert kept < 2.0
 
 
 def test_circles_of_references_are_found_soon() -> None:
