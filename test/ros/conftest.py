@@ -31,6 +31,7 @@ FIRST_IMAGE, IMAGES = 140, 50  # of the mapping walk: along one wall, looking at
 ITERATIONS = 300
 MAPPING_LIMIT = 240  # s, far above what it takes
 PATIENCE = 30.0  # s to wait for what should come at once
+ATTEMPTS = 5  # at a service in that time
 
 
 @dataclass(frozen=True)
@@ -263,10 +264,28 @@ class Robot:
             self._executor.spin_once(timeout_sec=0.02)
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+        self._spin_until(condition, PATIENCE)
+        assert condition(), f"waited {PATIENCE} s for {what}"
+
+    def _spin_until(self, condition: Callable[[], bool], limit: float) -> None:
+        deadline = time.monotonic() + limit
+        while not condition() and time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """The answer of one of the relocalizer's services.
+
+        Asked again after a while: a node that has only just been found may not have found the
+        client, and then its answer is lost.
+        """
+        client = self.node.create_client(kind, f"relocalizer/{name}")
+        self.wait(client.service_is_ready, name)
+        for _ in range(ATTEMPTS):
+            future = client.call_async(request)
+            self._spin_until(future.done, PATIENCE / ATTEMPTS)
+            if future.done():
+                return future.result()
+        pytest.fail(f"no answer of {name} in {PATIENCE} s")
 
     def connect(self, *, compressed: bool = False) -> None:
         """Wait until both sides see each other."""

@@ -102,27 +102,22 @@ def test_parameters_are_validated_then_applied(start_node: Any, robot: Any, plac
     start_node(*SCENE)
     robot.connect()
 
-    def call(kind: Any, name: str, request: Any) -> Any:
-        client = robot.node.create_client(kind, f"relocalizer/{name}")
-        robot.wait(client.service_is_ready, name)
-        future = client.call_async(request)
-        robot.wait(future.done, f"the answer of {name}")
-        return future.result()
-
     def set_parameter(name: str, **value: Any) -> Any:
         given = Parameter(name=name, value=ParameterValue(**value))
-        return call(SetParameters, "set_parameters", SetParameters.Request(parameters=[given]))
+        request = SetParameters.Request(parameters=[given])
+        return robot.call(SetParameters, "set_parameters", request)
 
     names = ["lost_after", "tf_mode"]
     request = DescribeParameters.Request(names=names)
-    lost_after, tf_mode = call(DescribeParameters, "describe_parameters", request).descriptors
+    described = robot.call(DescribeParameters, "describe_parameters", request)
+    lost_after, tf_mode = described.descriptors
     assert "LOST" in lost_after.description
     assert lost_after.floating_point_range[0].to_value == 3600.0
     assert tf_mode.read_only
     assert "map_to_odom" in tf_mode.additional_constraints
 
     every = [row.name for row in table()]
-    values = call(GetParameters, "get_parameters", GetParameters.Request(names=every)).values
+    values = robot.call(GetParameters, "get_parameters", GetParameters.Request(names=every)).values
     assert dict(zip(every, values, strict=True))["cameras"].string_array_value == [""]
     assert all(value.type != ParameterType.PARAMETER_NOT_SET for value in values)
 
@@ -145,19 +140,12 @@ def test_the_lifecycle_can_be_managed(start_node: Any, robot: Any, place: Any) -
 
     node = start_node(*SCENE, "-p", "autostart:=false", "-p", "gate_initial_fixes:=1", ready=False)
 
-    def call(kind: Any, name: str, request: Any) -> Any:
-        client = robot.node.create_client(kind, f"relocalizer/{name}")
-        robot.wait(client.service_is_ready, name)
-        future = client.call_async(request)
-        robot.wait(future.done, f"the answer of {name}")
-        return future.result()
-
     def change(transition: int) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition))
-        return bool(call(ChangeState, "change_state", request).success)
+        return bool(robot.call(ChangeState, "change_state", request).success)
 
     def state() -> int:
-        return int(call(GetState, "get_state", GetState.Request()).current_state.id)
+        return int(robot.call(GetState, "get_state", GetState.Request()).current_state.id)
 
     assert state() == LifecycleState.PRIMARY_STATE_UNCONFIGURED
     for _ in range(2):  # and all of it once more
