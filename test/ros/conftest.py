@@ -264,13 +264,16 @@ class Robot:
             self._executor.spin_once(timeout_sec=0.02)
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        self._spin_until(condition, PATIENCE)
-        assert condition(), f"waited {PATIENCE} s for {what}"
+        assert self._spin_until(condition, PATIENCE), f"waited {PATIENCE} s for {what}"
 
-    def _spin_until(self, condition: Callable[[], bool], limit: float) -> None:
+    def _spin_until(self, condition: Callable[[], bool], limit: float) -> bool:
+        """Whether it came true; a condition may have a part in that, and is asked no more then."""
         deadline = time.monotonic() + limit
-        while not condition() and time.monotonic() < deadline:
+        while not condition():
+            if time.monotonic() >= deadline:
+                return False
             self._executor.spin_once(timeout_sec=0.02)
+        return True
 
     def call(self, kind: Any, name: str, request: Any) -> Any:
         """The answer of one of the relocalizer's services.
@@ -282,8 +285,7 @@ class Robot:
         self.wait(client.service_is_ready, name)
         for _ in range(ATTEMPTS):
             future = client.call_async(request)
-            self._spin_until(future.done, PATIENCE / ATTEMPTS)
-            if future.done():
+            if self._spin_until(future.done, PATIENCE / ATTEMPTS):
                 return future.result()
         pytest.fail(f"no answer of {name} in {PATIENCE} s")
 

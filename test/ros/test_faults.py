@@ -261,12 +261,9 @@ def test_a_scene_deleted_while_it_runs(
     assert robot.see(place, place.between[12]).localized
     shutil.rmtree(scene)
     assert robot.see(place, place.between[14]).localized
-    client = robot.node.create_client(LoadScene, "relocalizer/load_scene")
-    robot.wait(client.service_is_ready, "load_scene")
-    future = client.call_async(LoadScene.Request(scene=str(scene)))
-    robot.wait(future.done, "the answer of load_scene")
-    assert not future.result().success
-    assert str(scene) in future.result().message
+    answer = robot.call(LoadScene, "load_scene", LoadScene.Request(scene=str(scene)))
+    assert not answer.success
+    assert str(scene) in answer.message
     assert robot.see(place, place.between[16]).localized
     assert "Traceback" not in node.output
 
